@@ -1,0 +1,2 @@
+//! The `shiftboss` program.
+fn main() {}

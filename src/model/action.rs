@@ -1,0 +1,277 @@
+//! The port between an action and the runtime. An action reads its claimed input and writes only to temporary
+//! files that its desk hands out; every visible rename is done by the runtime.
+
+use super::{Failure, JobId, RunId, Template, Vars};
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
+
+/// What a job does: one implementation per kind of work, built from its table in the configuration.
+pub trait Action: Send + Sync + fmt::Debug + 'static {
+    /// Its key in the configuration, for example `extract`.
+    fn name(&self) -> &'static str;
+
+    /// The files it may write, as templates; relative to the configuration's folder or absolute.
+    fn outputs(&self) -> Vec<&Template>;
+
+    /// Whether running it twice on one input does no harm. Decides the default of `on_interrupt`.
+    fn idempotent(&self) -> bool;
+
+    /// Prepares the work of one attempt. Called on the runtime's loop: must not block.
+    fn work(self: Arc<Self>, order: JobOrder) -> Work;
+}
+
+/// The work of one attempt, as the runtime runs it.
+pub enum Work {
+    /// Runs on a thread for blocking work.
+    Blocking(Box<dyn FnOnce() -> Result<Report, Failure> + Send + 'static>),
+    /// Runs as a task.
+    Async(BoxFuture<Result<Report, Failure>>),
+}
+
+/// What one attempt is about.
+pub struct JobOrder {
+    /// The job.
+    pub job: JobId,
+    /// Its run.
+    pub run: RunId,
+    /// Number of this attempt, from 1.
+    pub attempt: i64,
+    /// Values for templates; the folder of the configuration is [`JobOrder::base`].
+    pub vars: Vars,
+    /// The configuration's folder: relative outputs start here, and commands run here.
+    pub base: PathBuf,
+    /// The claimed file, or `None` for a job without one.
+    pub input: Option<Input>,
+    /// Outputs of the upstream run, for a task that runs `after` another.
+    pub upstream: Vec<PathBuf>,
+    /// A private folder of this attempt for scratch files, removed afterwards.
+    pub scratch: PathBuf,
+    /// What the attempt may touch.
+    pub desk: Arc<dyn Desk>,
+}
+
+/// The claimed input file of an attempt.
+#[derive(Debug)]
+pub struct Input {
+    /// Where it lies while it is worked on.
+    pub path: PathBuf,
+    /// Its name as it landed.
+    pub name: OsString,
+    /// The file, opened read-only without following links.
+    pub file: File,
+    /// Size in bytes at the claim.
+    pub size: u64,
+    /// Modification time in nanoseconds since the Unix epoch.
+    pub mtime_ns: i64,
+    /// Where it landed, escaped text.
+    pub label: String,
+}
+
+/// An output under its temporary name.
+#[derive(Debug)]
+pub struct OutputFile {
+    /// Open for writing, empty.
+    pub file: File,
+    /// The temporary path.
+    pub temp: PathBuf,
+    /// The final path that was chosen, suffix included.
+    pub target: PathBuf,
+}
+
+/// What a successful attempt reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Records processed, where the action counts them.
+    pub rows: Option<u64>,
+    /// One line for the log, for example `1,041 rows, 3 columns`.
+    pub note: Option<String>,
+}
+
+/// Why an attempt is asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// An operator cancelled the job.
+    Cancel,
+    /// The task's time limit ran out.
+    Timeout,
+    /// The supervisor is stopping.
+    Drain,
+}
+
+/// Level of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something needs attention.
+    Warn,
+    /// Normal life.
+    Info,
+    /// For finding faults.
+    Debug,
+}
+
+impl Level {
+    /// Every level, gravest first.
+    pub const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
+
+    /// The name used on the command line and the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+
+    /// The level with this name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|l| l.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// How far an attempt has come. Live only, never stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Bytes of the input consumed.
+    pub bytes: u64,
+    /// Bytes of the input in all, where known.
+    pub bytes_total: Option<u64>,
+    /// Records done so far.
+    pub rows: u64,
+}
+
+/// What the runtime lends to an attempt. Calls are cheap and may come from any thread.
+pub trait Desk: Send + Sync {
+    /// Opens temporary files for outputs that are placed together: `target` and what `siblings` derives from it.
+    /// If any of the names is taken, the next suffix of `target` is tried (`NAME-2.EXT`), so that all of them stay
+    /// in step. All become visible at the same commit, or none does.
+    fn outputs(&self, target: &Path, siblings: &dyn Fn(&Path) -> Vec<PathBuf>) -> Result<Vec<OutputFile>, Failure>;
+
+    /// Writes a line to the job's log.
+    fn log(&self, level: Level, line: &str);
+
+    /// Says how far the attempt has come.
+    fn progress(&self, progress: Progress);
+
+    /// Whether the attempt should stop, and why. Blocking work asks between records.
+    fn stopped(&self) -> Option<Stop>;
+
+    /// Runs a child process to its end; see [`ChildSpec`].
+    fn child(&self, spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>>;
+}
+
+impl dyn Desk {
+    /// An error if the attempt should stop; the runtime knows the reason and gives the failure its class.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self.stopped() {
+            None => Ok(()),
+            Some(_) => Err(Failure::transient("stopped", "stopped on request")),
+        }
+    }
+}
+
+/// A child process. It runs in its own process group; on cancel, timeout or drain the group is sent TERM, and KILL
+/// after `grace`. Its output goes to the job's log line by line, up to the cap.
+#[derive(Clone, Debug)]
+pub struct ChildSpec {
+    /// Program name or path; a name without `/` is searched in `PATH`, a relative path starts at `cwd`.
+    pub program: OsString,
+    /// Arguments, passed as they are.
+    pub args: Vec<OsString>,
+    /// Variables on top of the inherited allow-list.
+    pub env: Vec<(OsString, OsString)>,
+    /// Working folder.
+    pub cwd: PathBuf,
+    /// Time between TERM and KILL.
+    pub grace: Duration,
+}
+
+/// How a child process ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChildExit {
+    /// Exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// Signal number, if one ended it.
+    pub signal: Option<i32>,
+    /// Why it was stopped, if it was.
+    pub stopped: Option<Stop>,
+    /// The last lines of its output, decoded, at most 4 KiB.
+    pub tail: String,
+}
+
+/// A file's type, by extension and then by content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FileType {
+    /// Plain text.
+    Text,
+    /// Rows and columns.
+    Csv,
+    /// A picture.
+    Image,
+    /// A PDF document.
+    Pdf,
+    /// Anything else.
+    Other,
+}
+
+impl FileType {
+    /// Every type.
+    pub const ALL: [Self; 5] = [Self::Text, Self::Csv, Self::Image, Self::Pdf, Self::Other];
+
+    /// The value of `{type}`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Csv => "csv",
+            Self::Image => "image",
+            Self::Pdf => "pdf",
+            Self::Other => "other",
+        }
+    }
+
+    /// The type that the extension tells, if it does.
+    #[must_use]
+    pub fn by_name(name: &std::ffi::OsStr) -> Option<Self> {
+        let (_, ext) = super::template::split_name(name);
+        let ext = ext.to_str()?.to_ascii_lowercase();
+        match ext.as_str() {
+            "txt" | "text" | "md" | "log" => Some(Self::Text),
+            "csv" | "tsv" => Some(Self::Csv),
+            "png" | "jpg" | "jpeg" | "gif" | "webp" | "bmp" | "tif" | "tiff" => Some(Self::Image),
+            "pdf" => Some(Self::Pdf),
+            _ => None,
+        }
+    }
+
+    /// The type that the first bytes tell. Text that is no other type is `Text` only if it holds no NUL byte.
+    #[must_use]
+    pub fn by_content(head: &[u8]) -> Self {
+        const IMAGES: [&[u8]; 6] = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*"];
+        if head.starts_with(b"%PDF-") {
+            Self::Pdf
+        } else if IMAGES.iter().any(|m| head.starts_with(m))
+            || (head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP"))
+        {
+            Self::Image
+        } else if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) || !head.contains(&0) {
+            Self::Text
+        } else {
+            Self::Other
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The shared vocabulary: plain data, and the ports (traits) that the parts meet at.
+//!
+//! Nothing in here does I/O, starts a task, reads a clock or knows SQL, HTTP or a screen. Everything else may
+//! import `model`; `model` imports nothing of ours.
+
+pub mod action;
+pub mod failure;
+pub mod filter;
+pub mod ids;
+pub mod job;
+pub mod ports;
+pub mod retry;
+pub mod state;
+pub mod task;
+pub mod template;
+pub mod text;
+pub mod time;
+pub mod view;
+
+pub use action::{Action, Desk, FileType, Input, JobOrder, OutputFile, Report, Work};
+pub use failure::{ContextLine, Detail, Failure, FailureClass};
+pub use filter::{Filter, FilterError};
+pub use ids::{CauseId, JobId, RunId, SelectionId};
+pub use retry::RetryPolicy;
+pub use state::{JobState, Outcome, RunState};
+pub use task::{After, AfterOn, Duplicates, OnInterrupt, Task, TaskName, Trigger, Unmatched, Watch};
+pub use template::{Placeholder, Template, TemplateError, Vars};
+pub use time::Millis;

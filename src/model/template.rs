@@ -1,0 +1,294 @@
+//! Names with placeholders, `out/{task}/{stem}.csv`. Values are bytes and never add a `/`.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// A value that a template may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Placeholder {
+    /// File name with its extension.
+    Name,
+    /// File name without its last extension.
+    Stem,
+    /// The last extension without the dot.
+    Ext,
+    /// `text`, `csv`, `image`, `pdf` or `other`.
+    Type,
+    /// Name of the task.
+    Task,
+    /// `YYYY-MM-DD` of the run's planned time in the task's zone.
+    Date,
+    /// Number of the run.
+    Run,
+    /// Number of the job.
+    Job,
+    /// Place of the job in its run, from 1.
+    N,
+    /// Name of this host.
+    Host,
+    /// Absolute path of the input while it is being worked on. `command` only.
+    Input,
+    /// One argument for each input. `command` only, as an argument of its own.
+    Inputs,
+    /// Path of a NUL-separated list of the inputs. `command` only.
+    InputsFile,
+    /// A temporary path that becomes the output. `command` only.
+    Output,
+}
+
+impl Placeholder {
+    /// Every placeholder with its spelling.
+    pub const ALL: [(Self, &'static str); 14] = [
+        (Self::Name, "name"),
+        (Self::Stem, "stem"),
+        (Self::Ext, "ext"),
+        (Self::Type, "type"),
+        (Self::Task, "task"),
+        (Self::Date, "date"),
+        (Self::Run, "run"),
+        (Self::Job, "job"),
+        (Self::N, "n"),
+        (Self::Host, "host"),
+        (Self::Input, "input"),
+        (Self::Inputs, "inputs"),
+        (Self::InputsFile, "inputs_file"),
+        (Self::Output, "output"),
+    ];
+
+    /// Its spelling between the braces.
+    #[must_use]
+    pub fn spelling(self) -> &'static str {
+        Self::ALL.iter().find(|(p, _)| *p == self).map_or("", |(_, s)| s)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, s)| *s == text).map(|(p, _)| *p)
+    }
+
+    /// Whether it stands for a path of the running attempt, which only `command` has.
+    #[must_use]
+    pub const fn is_command_only(self) -> bool {
+        matches!(self, Self::Input | Self::Inputs | Self::InputsFile | Self::Output)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Part {
+    Text(String),
+    Value(Placeholder),
+}
+
+/// A text with placeholders, checked. `{{` and `}}` stand for braces.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Template {
+    source: String,
+    parts: Vec<Part>,
+}
+
+/// What is wrong with a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplateError {
+    /// `{` without `}`, or the other way round; the byte where it stands.
+    Unbalanced(usize),
+    /// A name in braces that is no placeholder.
+    Unknown(String),
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unbalanced(at) => write!(f, "unbalanced brace at character {}", at + 1),
+            Self::Unknown(name) => write!(f, "unknown placeholder {{{name}}}"),
+        }
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+impl Template {
+    /// Parses a template; an unknown placeholder is an error.
+    pub fn parse(source: &str) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut text = String::new();
+        let mut rest = source;
+        while let Some(at) = rest.find(['{', '}']) {
+            text.push_str(&rest[..at]);
+            let here = source.len() - rest.len() + at;
+            let brace = &rest[at..=at];
+            if rest[at + 1..].starts_with(brace) {
+                text.push_str(brace);
+                rest = &rest[at + 2..];
+                continue;
+            }
+            let end = rest[at..].find('}').filter(|_| brace == "{").ok_or(TemplateError::Unbalanced(here))?;
+            let name = &rest[at + 1..at + end];
+            let value = Placeholder::parse(name).ok_or_else(|| TemplateError::Unknown(name.to_owned()))?;
+            if !text.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut text)));
+            }
+            parts.push(Part::Value(value));
+            rest = &rest[at + end + 1..];
+        }
+        text.push_str(rest);
+        if !text.is_empty() {
+            parts.push(Part::Text(text));
+        }
+        Ok(Self { source: source.to_owned(), parts })
+    }
+
+    /// A template without placeholders, taken literally.
+    #[must_use]
+    pub fn literal(text: &str) -> Self {
+        Self { source: text.to_owned(), parts: vec![Part::Text(text.to_owned())] }
+    }
+
+    /// As it stands in the configuration.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether it names this placeholder.
+    #[must_use]
+    pub fn uses(&self, placeholder: Placeholder) -> bool {
+        self.parts.iter().any(|p| matches!(p, Part::Value(v) if *v == placeholder))
+    }
+
+    /// The placeholders that it names, in order.
+    pub fn placeholders(&self) -> impl Iterator<Item = Placeholder> + '_ {
+        self.parts.iter().filter_map(|p| match p {
+            Part::Value(v) => Some(*v),
+            Part::Text(_) => None,
+        })
+    }
+
+    /// The single placeholder that it consists of, if it is nothing else.
+    #[must_use]
+    pub fn only(&self) -> Option<Placeholder> {
+        match self.parts.as_slice() {
+            [Part::Value(v)] => Some(*v),
+            _ => None,
+        }
+    }
+
+    /// The text in front of the first placeholder.
+    #[must_use]
+    pub fn fixed_prefix(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text(t)) => t,
+            _ => "",
+        }
+    }
+
+    /// The template with its values filled in.
+    #[must_use]
+    pub fn expand(&self, vars: &Vars) -> OsString {
+        let mut out = Vec::with_capacity(self.source.len() + 32);
+        for part in &self.parts {
+            match part {
+                Part::Text(t) => out.extend_from_slice(t.as_bytes()),
+                Part::Value(v) => out.extend_from_slice(&vars.bytes(*v)),
+            }
+        }
+        OsString::from_vec(out)
+    }
+
+    /// The expanded template as a path.
+    #[must_use]
+    pub fn expand_path(&self, vars: &Vars) -> PathBuf {
+        PathBuf::from(self.expand(vars))
+    }
+}
+
+/// The values of one job. File values are empty for a job without a file.
+#[derive(Clone, Debug, Default)]
+pub struct Vars {
+    /// File name with extension, as bytes.
+    pub name: OsString,
+    /// `text`, `csv`, `image`, `pdf` or `other`.
+    pub file_type: &'static str,
+    /// Name of the task.
+    pub task: String,
+    /// `YYYY-MM-DD`.
+    pub date: String,
+    /// Number of the run.
+    pub run: i64,
+    /// Number of the job.
+    pub job: i64,
+    /// Place of the job in its run, from 1.
+    pub n: i64,
+    /// Name of this host.
+    pub host: String,
+    /// Path of the input while it is worked on; may hold `/`.
+    pub input: OsString,
+    /// Path of the list of inputs; may hold `/`.
+    pub inputs_file: OsString,
+    /// Temporary path of the output; may hold `/`.
+    pub output: OsString,
+}
+
+impl Vars {
+    fn bytes(&self, placeholder: Placeholder) -> Vec<u8> {
+        let flat = |s: &[u8]| -> Vec<u8> { s.iter().map(|&b| if b == b'/' || b == 0 { b'_' } else { b }).collect() };
+        let (stem, ext) = split_name(&self.name);
+        match placeholder {
+            Placeholder::Name => flat(self.name.as_bytes()),
+            Placeholder::Stem => flat(stem.as_bytes()),
+            Placeholder::Ext => flat(ext.as_bytes()),
+            Placeholder::Type => flat(self.file_type.as_bytes()),
+            Placeholder::Task => flat(self.task.as_bytes()),
+            Placeholder::Date => flat(self.date.as_bytes()),
+            Placeholder::Run => self.run.to_string().into_bytes(),
+            Placeholder::Job => self.job.to_string().into_bytes(),
+            Placeholder::N => self.n.to_string().into_bytes(),
+            Placeholder::Host => flat(self.host.as_bytes()),
+            Placeholder::Input => self.input.as_bytes().to_vec(),
+            Placeholder::Inputs => Vec::new(),
+            Placeholder::InputsFile => self.inputs_file.as_bytes().to_vec(),
+            Placeholder::Output => self.output.as_bytes().to_vec(),
+        }
+    }
+}
+
+/// A file name cut at its last dot: `a.tar.gz` is `a.tar` and `gz`. A leading dot starts no extension.
+#[must_use]
+pub fn split_name(name: &OsStr) -> (&OsStr, &OsStr) {
+    let raw = name.as_bytes();
+    match raw.iter().rposition(|&b| b == b'.') {
+        Some(dot) if dot > 0 => (OsStr::from_bytes(&raw[..dot]), OsStr::from_bytes(&raw[dot + 1..])),
+        _ => (name, OsStr::new("")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vars() -> Vars {
+        Vars { name: "orders.v2.csv".into(), task: "orders".into(), run: 7, ..Vars::default() }
+    }
+
+    #[test]
+    fn values_are_filled_in() {
+        let t = Template::parse("out/{task}/{stem}-{run}.{ext}.{{x}}").unwrap();
+        assert_eq!(t.expand(&vars()), "out/orders/orders.v2-7.csv.{x}");
+        assert_eq!(t.fixed_prefix(), "out/");
+    }
+
+    #[test]
+    fn a_value_never_adds_a_folder() {
+        let mut v = vars();
+        v.name = OsString::from("../../etc/passwd");
+        let t = Template::parse("out/{name}").unwrap();
+        assert_eq!(t.expand(&v), "out/.._.._etc_passwd");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert_eq!(Template::parse("a{nam}").unwrap_err(), TemplateError::Unknown("nam".into()));
+        assert_eq!(Template::parse("a{name").unwrap_err(), TemplateError::Unbalanced(1));
+        assert_eq!(Template::parse("a}b").unwrap_err(), TemplateError::Unbalanced(1));
+    }
+}
