@@ -8,6 +8,7 @@ pub mod failure;
 pub mod filter;
 pub mod ids;
 pub mod job;
+pub mod ledger;
 pub mod ports;
 pub mod retry;
 pub mod state;
