@@ -4,6 +4,7 @@
 //! import `model`; `model` imports nothing of ours.
 
 pub mod action;
+pub mod crash;
 pub mod failure;
 pub mod filter;
 pub mod ids;
