@@ -73,11 +73,8 @@ impl Filter {
         }
         let mut terms = Vec::new();
         for word in words(text) {
-            let (negated, word) = match word.strip_prefix('!') {
-                Some(rest) if !rest.is_empty() => (true, rest),
-                _ => (false, word.as_str()),
-            };
-            terms.push(Term { negated, test: parse_test(word)? });
+            let test = if word.literal { Test::Text(word.text) } else { parse_test(&word.text)? };
+            terms.push(Term { negated: word.negated, test });
         }
         Ok(Self { terms })
     }
@@ -102,24 +99,44 @@ impl Filter {
     }
 }
 
-fn words(text: &str) -> Vec<String> {
+/// One term as it is spelled, quotes taken off.
+#[derive(Default)]
+struct Word {
+    text: String,
+    negated: bool,
+    /// Begins with a quote: never a field, even where it looks like one.
+    literal: bool,
+}
+
+fn words(text: &str) -> Vec<Word> {
     let mut out = Vec::new();
-    let mut word = String::new();
+    let mut word = Word::default();
     let mut quoted = false;
-    for c in text.chars() {
+    let mut chars = text.chars().peekable();
+    let mut end = |word: &mut Word| {
+        // A lone `!` is a word like any other.
+        if word.negated && word.text.is_empty() && !word.literal {
+            *word = Word { text: "!".to_owned(), ..Word::default() };
+        }
+        if !word.text.is_empty() {
+            out.push(std::mem::take(word));
+        }
+        *word = Word::default();
+    };
+    while let Some(c) = chars.next() {
+        let at_start = word.text.is_empty() && !word.literal;
         match c {
-            '"' => quoted = !quoted,
-            c if c.is_whitespace() && !quoted => {
-                if !word.is_empty() {
-                    out.push(std::mem::take(&mut word));
-                }
+            '\\' if quoted && matches!(chars.peek(), Some('"' | '\\')) => word.text.extend(chars.next()),
+            '"' => {
+                word.literal |= at_start;
+                quoted = !quoted;
             }
-            c => word.push(c),
+            '!' if at_start && !word.negated => word.negated = true,
+            c if c.is_whitespace() && !quoted => end(&mut word),
+            c => word.text.push(c),
         }
     }
-    if !word.is_empty() {
-        out.push(word);
-    }
+    end(&mut word);
     out
 }
 
@@ -144,6 +161,23 @@ fn parse_test(word: &str) -> Result<Test, FilterError> {
     }
 }
 
+/// Whether a text reads back as itself without quotes.
+fn is_plain(text: &str) -> bool {
+    !text.starts_with('!') && !needs_quotes(text) && matches!(parse_test(text), Ok(Test::Text(_)))
+}
+
+fn needs_quotes(text: &str) -> bool {
+    text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '"')
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
+}
+
+fn quote(text: &str) -> String {
+    if needs_quotes(text) { quoted(text) } else { text.to_owned() }
+}
+
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, term) in self.terms.iter().enumerate() {
@@ -153,9 +187,9 @@ impl fmt::Display for Filter {
             if term.negated {
                 f.write_str("!")?;
             }
-            let quote = |s: &str| if s.contains(char::is_whitespace) { format!("\"{s}\"") } else { s.to_owned() };
             match &term.test {
-                Test::Text(t) => f.write_str(&quote(t))?,
+                Test::Text(t) if is_plain(t) => f.write_str(t)?,
+                Test::Text(t) => f.write_str(&quoted(t))?,
                 Test::Task(t) => write!(f, "task:{}", quote(t))?,
                 Test::State(s) => write!(f, "state:{s}")?,
                 Test::Retry => f.write_str("state:retry")?,
@@ -180,6 +214,21 @@ mod tests {
         assert_eq!(filter.to_string(), text);
         assert_eq!(Filter::parse(&filter.to_string()).unwrap(), filter);
         assert!(Filter::parse("  ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn any_text_can_be_written_down() {
+        for hostile in
+            ["state:failed", "state:nonsense", "!x", "a \"b\" c", "\"", "\\", "\\ \"", "age>soon", "a\tb", "!"]
+        {
+            let filter = Filter::default().and(Test::Text(hostile.to_owned())).and(Test::Task("a \"b".to_owned()));
+            let spelled = filter.to_string();
+            assert_eq!(Filter::parse(&spelled).unwrap(), filter, "{spelled}");
+        }
+        let filter = Filter::parse("!\"state:failed\" ! \"\"").unwrap();
+        assert_eq!(filter.terms[0], Term { negated: true, test: Test::Text("state:failed".into()) });
+        assert_eq!(filter.terms[1].test, Test::Text("!".into()));
+        assert_eq!(filter.terms.len(), 2);
     }
 
     #[test]
