@@ -3,15 +3,15 @@
 //! Guarantees: each operation is relative to the open folder, so that a folder renamed or replaced by a link
 //! meanwhile cannot divert it; names are single components; no operation follows a symbolic link in a name that it is
 //! given, and none opens a FIFO, a socket or a device. [`Dir::rename_to`] never replaces a file. Errors keep their
-//! errno; the `is_…` functions below tell them apart.
+//! errno; the `is_…` functions tell them apart.
 //!
 //! Refuses, with `InvalidInput` and without asking the kernel: names that are empty, `.`, `..` or hold a `/`.
 
-use crate::model::job::Facts;
-use nix::dir::Type;
+pub use self::errors::{is_busy, is_cross_device, is_denied, is_exists, is_no_space, is_not_found, is_not_regular};
+pub use self::stat::{Kind, Stat};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag, openat, openat2, renameat, renameat2};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
+use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
 use nix::sys::statfs::{FsType, fstatfs};
 use nix::unistd::{UnlinkatFlags, fsync, linkat, syncfs, unlinkat};
 use std::ffi::{OsStr, OsString};
@@ -21,39 +21,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
+mod errors;
+mod stat;
+
 /// An open folder.
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
     path: PathBuf,
-}
-
-/// What kind of thing a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// A folder.
-    Dir,
-    /// A symbolic link.
-    Symlink,
-    /// A FIFO, a socket or a device.
-    Other,
-}
-
-/// What the file system tells about a name, without following a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stat {
-    /// Identity, size and time of modification.
-    pub facts: Facts,
-    /// What it is.
-    pub kind: Kind,
-    /// Time of the last change of content or attributes, in nanoseconds since the Unix epoch.
-    pub ctime_ns: i64,
-    /// Permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
 }
 
 /// Flags of every folder that is opened: readable, because it is listed and synced.
@@ -268,101 +243,6 @@ impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
-}
-
-impl Stat {
-    /// Whether both are the same thing on disk, whatever happened to its content.
-    #[must_use]
-    pub const fn is_same_inode(&self, other: &Self) -> bool {
-        self.facts.dev == other.facts.dev && self.facts.ino == other.facts.ino
-    }
-
-    /// What an open file is.
-    pub fn of(file: &File) -> io::Result<Self> {
-        Ok(Self::from(&fstat(file)?))
-    }
-}
-
-impl From<&FileStat> for Stat {
-    fn from(stat: &FileStat) -> Self {
-        let kind = match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
-            SFlag::S_IFREG => Kind::File,
-            SFlag::S_IFDIR => Kind::Dir,
-            SFlag::S_IFLNK => Kind::Symlink,
-            _ => Kind::Other,
-        };
-        let ns = |seconds: i64, ns: i64| seconds.saturating_mul(1_000_000_000).saturating_add(ns);
-        Self {
-            facts: Facts {
-                dev: stat.st_dev,
-                ino: stat.st_ino,
-                size: u64::try_from(stat.st_size).unwrap_or(0),
-                mtime_ns: ns(stat.st_mtime, stat.st_mtime_nsec),
-                nlink: stat.st_nlink,
-            },
-            kind,
-            ctime_ns: ns(stat.st_ctime, stat.st_ctime_nsec),
-            mode: stat.st_mode & 0o7777,
-            uid: stat.st_uid,
-        }
-    }
-}
-
-impl From<Type> for Kind {
-    fn from(hint: Type) -> Self {
-        match hint {
-            Type::File => Self::File,
-            Type::Directory => Self::Dir,
-            Type::Symlink => Self::Symlink,
-            Type::Fifo | Type::CharacterDevice | Type::BlockDevice | Type::Socket => Self::Other,
-        }
-    }
-}
-
-/// The name is taken.
-#[must_use]
-pub fn is_exists(error: &io::Error) -> bool {
-    errno(error) == Some(Errno::EEXIST)
-}
-
-/// Source and target lie on different file systems, or on two mounts of one.
-#[must_use]
-pub fn is_cross_device(error: &io::Error) -> bool {
-    errno(error) == Some(Errno::EXDEV)
-}
-
-/// There is no such name.
-#[must_use]
-pub fn is_not_found(error: &io::Error) -> bool {
-    errno(error) == Some(Errno::ENOENT)
-}
-
-/// No room is left, or none for this user.
-#[must_use]
-pub fn is_no_space(error: &io::Error) -> bool {
-    matches!(errno(error), Some(Errno::ENOSPC | Errno::EDQUOT))
-}
-
-/// Permissions, an immutable flag or a read-only file system forbid it.
-#[must_use]
-pub fn is_denied(error: &io::Error) -> bool {
-    matches!(errno(error), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
-}
-
-/// Another process holds a lease or a lock on it: look again later.
-#[must_use]
-pub fn is_busy(error: &io::Error) -> bool {
-    matches!(errno(error), Some(Errno::EAGAIN | Errno::EBUSY | Errno::ETXTBSY))
-}
-
-/// It is not a regular file (see [`Dir::open_read`]), or the name is none.
-#[must_use]
-pub fn is_not_regular(error: &io::Error) -> bool {
-    error.raw_os_error().is_none() && error.kind() == io::ErrorKind::InvalidInput
-}
-
-fn errno(error: &io::Error) -> Option<Errno> {
-    error.raw_os_error().map(Errno::from_raw)
 }
 
 fn invalid(what: &str) -> io::Error {
