@@ -1,1 +1,7 @@
-//! To be written.
+//! Brings files under control and puts them where they belong.
+//!
+//! [`dir`] is the ground: every operation is relative to an open folder and follows no link. [`names`] says how a
+//! file is called when its name is taken, and how temporary files are called.
+
+pub mod dir;
+pub mod names;

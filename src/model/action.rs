@@ -1,7 +1,7 @@
 //! The port between an action and the runtime. An action reads its claimed input and writes only to temporary
 //! files that its desk hands out; every visible rename is done by the runtime.
 
-use super::{Failure, JobId, RunId, Template, Vars};
+use super::{Block, Failure, JobId, RunId, Template, Vars};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
@@ -27,6 +27,22 @@ pub trait Action: Send + Sync + fmt::Debug + 'static {
 
     /// Prepares the work of one attempt. Called on the runtime's loop: must not block.
     fn work(self: Arc<Self>, order: JobOrder) -> Work;
+}
+
+/// A kind of work, as the registry of the actions lists it: how its table in the configuration becomes an [`Action`].
+pub trait Kind: Sync {
+    /// Its key in a task, for example `extract`.
+    fn key(&self) -> &'static str;
+
+    /// What it does, in one line.
+    fn summary(&self) -> &'static str;
+
+    /// A TOML line that uses it, for the documentation.
+    fn example(&self) -> &'static str;
+
+    /// Builds the action from its table. `None`: the problems were reported to the block, all of them: read every key
+    /// before leaving with `?`. [`Block::shorthand`] has a value that is no table.
+    fn build(&self, block: &mut Block<'_>) -> Option<Arc<dyn Action>>;
 }
 
 /// The work of one attempt, as the runtime runs it.

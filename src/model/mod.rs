@@ -4,6 +4,8 @@
 //! import `model`; `model` imports nothing of ours.
 
 pub mod action;
+pub mod crash;
+pub mod block;
 pub mod failure;
 pub mod filter;
 pub mod ids;
@@ -18,7 +20,8 @@ pub mod text;
 pub mod time;
 pub mod view;
 
-pub use action::{Action, Desk, FileType, Input, JobOrder, OutputFile, Report, Work};
+pub use action::{Action, Desk, FileType, Input, JobOrder, Kind, OutputFile, Report, Work};
+pub use block::Block;
 pub use failure::{ContextLine, Detail, Failure, FailureClass};
 pub use filter::{Filter, FilterError};
 pub use ids::{CauseId, JobId, RunId, SelectionId};

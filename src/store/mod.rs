@@ -1,1 +1,151 @@
-//! To be written.
+//! The store remembers: jobs, runs, attempts, failures and what operators did, in one SQLite file.
+//!
+//! It guarantees that an answer means "on the disk" (WAL, `synchronous=FULL`, group commit), that every change of a
+//! job is fenced by its attempt or revision, and that counts are kept and never scanned for. It is the only place
+//! that knows SQL. It refuses to open a damaged file, a file of another program or of a newer version, and never
+//! starts empty where a database is missing its main file.
+
+mod claim;
+mod decide;
+mod finish;
+mod land;
+mod open;
+mod operate;
+mod prune;
+mod query;
+mod read_jobs;
+mod recover;
+mod rows;
+mod schema;
+mod select;
+mod writer;
+
+pub use query::{Overview, Queries, TaskRow};
+pub use schema::SCHEMA;
+pub use writer::Class;
+
+use crate::error::Fatal;
+use crate::model::job::{JobFile, Landed};
+use crate::model::ledger::{
+    Claim, ClaimAnswer, DecideAnswer, Decision, FinishAnswer, JobFacts, Keep, Landing, LaneHint, Ledger, Leftovers,
+    LiveFile, Operator, Reply, Start, StoreError, TaskFacts,
+};
+use crate::model::view::{Done, Selection};
+use crate::model::{Filter, JobId, Millis, RunId, SelectionId, TaskName};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use writer::{Txn, Writer};
+
+/// The durable queue on SQLite. Cheap to clone; the writer stops when the last clone is dropped or [`Store::close`]
+/// is called.
+#[derive(Clone)]
+pub struct Store {
+    writer: Arc<Writer>,
+    queries: Arc<Queries>,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens the database for writing, creating it if neither it nor any trace of it exists. The caller holds the
+    /// lock of the data folder.
+    pub fn open(path: &Path) -> Result<Self, Fatal> {
+        let opened = open::for_writing(path)?;
+        let queries = Arc::new(Queries::open(path)?);
+        let writer = Arc::new(Writer::start(opened)?);
+        Ok(Self { writer, queries, path: path.to_owned() })
+    }
+
+    /// The read side.
+    #[must_use]
+    pub fn queries(&self) -> Arc<Queries> {
+        Arc::clone(&self.queries)
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The newest revision that is on the disk.
+    #[must_use]
+    pub fn rev(&self) -> i64 {
+        self.writer.rev()
+    }
+
+    /// Commits what is waiting, notes a clean stop, and closes the writing connection.
+    pub fn close(&self) {
+        self.writer.close();
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        class: Class,
+        op: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Reply<T> {
+        self.writer.submit(class, op)
+    }
+}
+
+impl Ledger for Store {
+    fn configure(&self, tasks: Vec<TaskFacts>, now: Millis) -> Reply<Vec<LaneHint>> {
+        self.run(Class::Operator, move |t| t.configure(&tasks, now))
+    }
+    fn land(&self, batch: Vec<Landed>, now: Millis) -> Reply<Landing> {
+        self.run(Class::Insert, move |t| t.land(&batch, now))
+    }
+    fn start(&self, start: Start, by: Operator) -> Reply<(RunId, Vec<JobId>, LaneHint)> {
+        self.run(Class::Operator, move |t| t.start(&start, &by))
+    }
+    fn claim(&self, claim: Claim) -> Reply<ClaimAnswer> {
+        self.run(Class::Claim, move |t| t.claim(&claim))
+    }
+    fn refresh(&self, job: JobId, attempt: i64, file: JobFile) -> Reply<()> {
+        self.run(Class::Finish, move |t| t.refresh(job, attempt, &file))
+    }
+    fn put_back(&self, jobs: Vec<(JobId, i64)>) -> Reply<Vec<LaneHint>> {
+        self.run(Class::Finish, move |t| t.put_back(&jobs))
+    }
+    fn decide(&self, batch: Vec<Decision>) -> Reply<DecideAnswer> {
+        self.run(Class::Finish, move |t| t.decide(&batch))
+    }
+    fn retarget(&self, job: JobId, seq: i64, dst: PathBuf) -> Reply<()> {
+        self.run(Class::Finish, move |t| t.retarget(job, seq, &dst))
+    }
+    fn finish(&self, jobs: Vec<JobId>, now: Millis) -> Reply<FinishAnswer> {
+        self.run(Class::Finish, move |t| t.finish(&jobs, now))
+    }
+    fn due(&self, now: Millis) -> Reply<Vec<LaneHint>> {
+        self.run(Class::Claim, move |t| t.due(now))
+    }
+    fn recover(&self, node: String, boot: String, now: Millis) -> Reply<Leftovers> {
+        self.run(Class::Operator, move |t| t.recover(&node, &boot, now))
+    }
+    fn live_files(&self, after: JobId, limit: u32) -> Reply<Vec<LiveFile>> {
+        self.run(Class::Operator, move |t| t.live_files(after, limit))
+    }
+    fn facts(&self, jobs: Vec<JobId>) -> Reply<Vec<JobFacts>> {
+        self.run(Class::Operator, move |t| t.facts(&jobs))
+    }
+    fn record(&self, kind: &'static str, by: Operator, filter: Option<String>, jobs: Vec<JobId>) -> Reply<i64> {
+        self.run(Class::Operator, move |t| t.record(kind, &by, filter.as_deref(), &jobs))
+    }
+    fn retry(&self, action: i64, jobs: Vec<(JobId, i64)>, now: Millis) -> Reply<(Done, Vec<LaneHint>)> {
+        self.run(Class::Operator, move |t| t.retry(action, &jobs, now))
+    }
+    fn mark_cancel(&self, action: i64, jobs: Vec<JobId>) -> Reply<Done> {
+        self.run(Class::Operator, move |t| t.mark_cancel(action, &jobs))
+    }
+    fn select(&self, by: Operator, filter: Filter) -> Reply<Selection> {
+        self.run(Class::Operator, move |t| t.select(&by, &filter))
+    }
+    fn selected(&self, id: SelectionId, after: JobId, limit: u32) -> Reply<Vec<(JobId, i64)>> {
+        self.run(Class::Operator, move |t| t.selected(id, after, limit))
+    }
+    fn set_paused(&self, task: TaskName, by: Operator, paused: bool) -> Reply<()> {
+        self.run(Class::Operator, move |t| t.set_paused(&task, &by, paused))
+    }
+    fn prune(&self, keep: Keep) -> Reply<u64> {
+        self.run(Class::Retention, move |t| t.prune(&keep))
+    }
+}

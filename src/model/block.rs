@@ -1,0 +1,712 @@
+//! A typed reader over one table of the configuration, so that a kind of work parses its own keys without knowing
+//! TOML.
+//!
+//! It guarantees that every problem is collected, each with its place; that no key is ignored: a key that nobody asked
+//! for is a problem when its [`Block`] is dropped; and that what it hands out lies in the range that was asked for.
+//! It refuses to guess: a bare number is no duration and no size.
+//!
+//! Readers give `None` both for a key that is absent and for one that is wrong; the wrong one was reported. So read
+//! every key first, and only then leave with `?`, or keys that were never reached are taken for unknown ones.
+
+use super::text;
+use super::{Placeholder, Template, TemplateError};
+use std::cell::RefCell;
+use std::ops::{Range, RangeInclusive};
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+/// A place in the source, in bytes.
+pub type Span = Range<usize>;
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Where it stands; for a table with a header, the header.
+    pub span: Span,
+    /// What it is.
+    pub value: Value,
+}
+
+/// A value of the configuration, whatever its notation was.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A text.
+    String(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// True or false.
+    Boolean(bool),
+    /// A date or time, as written.
+    Datetime(String),
+    /// A list.
+    Array(Vec<Node>),
+    /// A table, in the order of its keys.
+    Table(Vec<Entry>),
+}
+
+impl Value {
+    /// What a person calls it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::String(_) => "a string",
+            Self::Integer(_) => "an integer",
+            Self::Float(_) => "a float",
+            Self::Boolean(_) => "a boolean",
+            Self::Datetime(_) => "a date",
+            Self::Array(_) => "a list",
+            Self::Table(_) => "a table",
+        }
+    }
+}
+
+/// One key of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub key_span: Span,
+    /// Its value.
+    pub node: Node,
+}
+
+/// A value that was read, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// In words.
+    Text(String),
+    /// One of these; the one nearest to `word` is probably meant.
+    Known {
+        /// What was written.
+        word: String,
+        /// What could have been written.
+        known: Vec<String>,
+    },
+}
+
+/// One problem of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// Where.
+    pub span: Span,
+    /// What is wrong, in one line of safe text.
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<Hint>,
+}
+
+impl Complaint {
+    /// A problem at a place.
+    pub fn new(span: Span, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), hint: None }
+    }
+
+    /// The same with a hint in words.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(Hint::Text(hint.into()));
+        self
+    }
+
+    /// The same with the words that could have been written instead of `word`.
+    #[must_use]
+    pub fn known<'a>(mut self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known = known.into_iter().map(str::to_owned).collect();
+        self.hint = Some(Hint::Known { word: word.to_owned(), known });
+        self
+    }
+}
+
+/// Where problems are collected; blocks of one file share it.
+#[derive(Debug, Default)]
+pub struct Complaints {
+    list: RefCell<Vec<Complaint>>,
+}
+
+impl Complaints {
+    /// Most problems kept of one file; a person reads fewer, and the rest are gone once these are mended or show then.
+    pub const MAX: usize = 200;
+
+    /// Adds one, unless there are too many already.
+    pub fn push(&self, complaint: Complaint) {
+        let mut list = self.list.borrow_mut();
+        if list.len() < Self::MAX {
+            list.push(complaint);
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.borrow().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.borrow().is_empty()
+    }
+
+    /// The problems in the order of their place.
+    #[must_use]
+    pub fn into_sorted(self) -> Vec<Complaint> {
+        let mut list = self.list.into_inner();
+        list.sort_by_key(|c| (c.span.start, c.span.end));
+        list
+    }
+}
+
+/// Reads one table. When it is dropped, every key that was never asked for is reported as unknown.
+#[derive(Debug)]
+pub struct Block<'a> {
+    name: String,
+    node: &'a Node,
+    base: &'a Path,
+    asked: Vec<String>,
+    shorthand_taken: bool,
+    sink: &'a Complaints,
+}
+
+impl<'a> Block<'a> {
+    /// Opens a value. `name` is its path for messages, for example `tasks.orders.extract`; relative paths in it start
+    /// at `base`. A value that is no table is reported at the drop, unless [`Block::shorthand`] took it.
+    pub fn open(name: impl Into<String>, node: &'a Node, base: &'a Path, sink: &'a Complaints) -> Self {
+        Self { name: name.into(), node, base, asked: Vec::new(), shorthand_taken: false, sink }
+    }
+
+    /// Where the table stands.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.node.span.clone()
+    }
+
+    /// Its path for messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The folder that relative paths start at.
+    #[must_use]
+    pub fn base(&self) -> &'a Path {
+        self.base
+    }
+
+    /// Its entries, in the order of the file. Does not count as asking for them; see [`Block::ask`].
+    #[must_use]
+    pub fn entries(&self) -> &'a [Entry] {
+        match &self.node.value {
+            Value::Table(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The value itself when it is no table: for kinds that accept a short form, such as `after = "partners"`.
+    pub fn shorthand(&mut self) -> Option<&'a Node> {
+        if matches!(self.node.value, Value::Table(_)) {
+            return None;
+        }
+        self.shorthand_taken = true;
+        Some(self.node)
+    }
+
+    /// Reports a problem.
+    pub fn problem(&self, complaint: Complaint) {
+        self.sink.push(complaint);
+    }
+
+    /// Marks a key as known without reading it.
+    pub fn ask(&mut self, key: &str) {
+        if !self.asked.iter().any(|k| k == key) {
+            self.asked.push(key.to_owned());
+        }
+    }
+
+    /// The entry of a key.
+    pub fn entry(&mut self, key: &str) -> Option<&'a Entry> {
+        self.ask(key);
+        self.entries().iter().find(|e| e.key == key)
+    }
+
+    /// The value of a key, for shapes that no other reader covers.
+    pub fn node(&mut self, key: &str) -> Option<&'a Node> {
+        self.entry(key).map(|e| &e.node)
+    }
+
+    /// Whether a key is there.
+    pub fn has(&mut self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// Whether a key is there; if not, that is reported.
+    pub fn require(&mut self, key: &str) -> bool {
+        let found = self.has(key);
+        if !found && matches!(self.node.value, Value::Table(_)) {
+            self.problem(Complaint::new(self.span(), format!("missing key `{key}` in {}", self.name)));
+        }
+        found
+    }
+
+    /// A text.
+    pub fn string(&mut self, key: &str) -> Option<Spanned<String>> {
+        let node = self.node(key)?;
+        match &node.value {
+            Value::String(s) => Some(Spanned { value: s.clone(), span: node.span.clone() }),
+            other => self.mistyped(key, "a string", other, &node.span),
+        }
+    }
+
+    /// A list of texts.
+    pub fn strings(&mut self, key: &str) -> Option<Vec<Spanned<String>>> {
+        self.list(key, "a list of strings", |v| match v {
+            Value::String(s) => Some(s.clone()),
+            _ => None,
+        })
+    }
+
+    /// A list of whole numbers.
+    pub fn integers(&mut self, key: &str) -> Option<Vec<Spanned<i64>>> {
+        self.list(key, "a list of integers", |v| match v {
+            Value::Integer(n) => Some(*n),
+            _ => None,
+        })
+    }
+
+    fn list<T>(&mut self, key: &str, wanted: &str, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<Spanned<T>>> {
+        let node = self.node(key)?;
+        let Value::Array(items) = &node.value else {
+            return self.mistyped(key, wanted, &node.value, &node.span);
+        };
+        let mut out = Vec::with_capacity(items.len());
+        let mut good = true;
+        for item in items {
+            match read(&item.value) {
+                Some(value) => out.push(Spanned { value, span: item.span.clone() }),
+                None => {
+                    good = false;
+                    self.mistyped::<()>(key, wanted, &item.value, &item.span);
+                }
+            }
+        }
+        good.then_some(out)
+    }
+
+    /// True or false.
+    pub fn boolean(&mut self, key: &str) -> Option<bool> {
+        let node = self.node(key)?;
+        match &node.value {
+            Value::Boolean(b) => Some(*b),
+            other => self.mistyped(key, "true or false", other, &node.span),
+        }
+    }
+
+    /// A whole number in a range.
+    pub fn integer(&mut self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
+        let node = self.node(key)?;
+        match &node.value {
+            Value::Integer(n) if range.contains(n) => Some(*n),
+            Value::Integer(n) => self.outside(key, range.start(), range.end(), n, &node.span),
+            other => self.mistyped(key, "an integer", other, &node.span),
+        }
+    }
+
+    /// A number in a range; a whole number will do.
+    pub fn float(&mut self, key: &str, range: RangeInclusive<f64>) -> Option<f64> {
+        let node = self.node(key)?;
+        let number = match &node.value {
+            Value::Float(f) => *f,
+            #[expect(clippy::cast_precision_loss, reason = "a setting far below 2^53, and the range is checked")]
+            Value::Integer(n) => *n as f64,
+            other => return self.mistyped(key, "a number", other, &node.span),
+        };
+        if range.contains(&number) {
+            return Some(number);
+        }
+        self.outside(key, range.start(), range.end(), &number, &node.span)
+    }
+
+    /// A time span such as `"2s"`, `"10m"` or `"1h 30m"`, in a range.
+    pub fn duration(&mut self, key: &str, range: RangeInclusive<Duration>) -> Option<Duration> {
+        let node = self.node(key)?;
+        let Value::String(s) = &node.value else {
+            return self.unitless(key, "a duration", "s", &node.value, &node.span);
+        };
+        let Ok(value) = humantime::parse_duration(s) else {
+            let message = format!("`{key}` is not a duration: {}", shown(s));
+            self.problem(
+                Complaint::new(node.span.clone(), message)
+                    .hint("write a number and a unit: \"2s\", \"10m\", \"1h 30m\", \"7d\""),
+            );
+            return None;
+        };
+        if range.contains(&value) {
+            return Some(value);
+        }
+        let (from, to) = (humantime::format_duration(*range.start()), humantime::format_duration(*range.end()));
+        self.outside(key, &from, &to, &s, &node.span)
+    }
+
+    /// A number of bytes such as `"10MB"` (a thousand thousands) or `"4KiB"` (1024), in a range.
+    pub fn size(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        let node = self.node(key)?;
+        let Value::String(s) = &node.value else {
+            return self.unitless(key, "a size", "B", &node.value, &node.span);
+        };
+        let Some(value) = parse_size(s) else {
+            let message = format!("`{key}` is not a size: {}", shown(s));
+            self.problem(
+                Complaint::new(node.span.clone(), message)
+                    .hint("write a number and a unit: \"512B\", \"4KiB\", \"10MB\", \"2GiB\""),
+            );
+            return None;
+        };
+        if range.contains(&value) {
+            return Some(value);
+        }
+        self.outside(key, &format_size(*range.start()), &format_size(*range.end()), &s, &node.span)
+    }
+
+    /// A path, made absolute: it starts at [`Block::base`], and `.` and `..` are resolved without asking the file
+    /// system.
+    pub fn path(&mut self, key: &str) -> Option<Spanned<PathBuf>> {
+        let Spanned { value, span } = self.string(key)?;
+        if value.is_empty() || value.contains('\0') {
+            self.problem(Complaint::new(span, format!("`{key}` is not a path: {}", shown(&value))));
+            return None;
+        }
+        Some(Spanned { value: absolute(self.base, Path::new(&value)), span })
+    }
+
+    /// A text with placeholders that a file name may hold; those of a running command are refused.
+    pub fn template(&mut self, key: &str) -> Option<Spanned<Template>> {
+        let text = self.string(key)?;
+        self.as_template(key, &text, |p| !p.is_command_only())
+    }
+
+    /// Texts with any placeholder: the arguments of a command.
+    pub fn arguments(&mut self, key: &str) -> Option<Vec<Spanned<Template>>> {
+        let texts = self.strings(key)?;
+        let all: Vec<_> = texts.iter().map(|t| self.as_template(key, t, |_| true)).collect();
+        all.into_iter().collect()
+    }
+
+    /// A text that was read before as a template with the placeholders that `allowed` lets pass.
+    pub fn as_template(
+        &self,
+        key: &str,
+        text: &Spanned<String>,
+        allowed: impl Fn(Placeholder) -> bool,
+    ) -> Option<Spanned<Template>> {
+        let names = || Placeholder::ALL.iter().filter(|(p, _)| allowed(*p)).map(|(_, s)| *s);
+        let complaint = match Template::parse(&text.value) {
+            Ok(template) => {
+                let refused = template.placeholders().find(|p| !allowed(*p));
+                let Some(refused) = refused else {
+                    return Some(Spanned { value: template, span: text.span.clone() });
+                };
+                let written = format!("{{{}}}", refused.spelling());
+                let span = part_span(text, text.value.find(&written), written.len());
+                let list: Vec<_> = names().map(|n| format!("{{{n}}}")).collect();
+                Complaint::new(span, format!("`{key}` cannot use {written}"))
+                    .hint(format!("it can use {}", list.join(" ")))
+            }
+            Err(TemplateError::Unknown(name)) => {
+                let written = format!("{{{name}}}");
+                let span = part_span(text, text.value.find(&written), written.len());
+                Complaint::new(span, format!("unknown placeholder {}", text::cut(&text::escape(&written), 60)))
+                    .known(&name, names())
+            }
+            Err(TemplateError::Unbalanced(at)) => {
+                Complaint::new(part_span(text, Some(at), 1), format!("unbalanced brace in `{key}`"))
+                    .hint("write {{ and }} for braces that stand for themselves")
+            }
+        };
+        self.problem(complaint);
+        None
+    }
+
+    /// One of several words.
+    pub fn choice<T: Copy>(&mut self, key: &str, options: &[(&str, T)]) -> Option<T> {
+        let Spanned { value, span } = self.string(key)?;
+        if let Some((_, option)) = options.iter().find(|(name, _)| *name == value) {
+            return Some(*option);
+        }
+        let list: Vec<_> = options.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let message = format!("`{key}` must be {}, not {}", list.join(" or "), shown(&value));
+        self.problem(Complaint::new(span, message).known(&value, options.iter().map(|(name, _)| *name)));
+        None
+    }
+
+    /// A table below this one.
+    pub fn table(&mut self, key: &str) -> Option<Block<'a>> {
+        let node = self.node(key)?;
+        match &node.value {
+            Value::Table(_) => Some(self.below(key, node)),
+            other => self.mistyped(key, "a table", other, &node.span),
+        }
+    }
+
+    /// A value below this one, table or not, as a block.
+    #[must_use]
+    pub fn below(&self, key: &str, node: &'a Node) -> Block<'a> {
+        let name = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
+        Block::open(name, node, self.base, self.sink)
+    }
+
+    fn mistyped<T>(&self, key: &str, wanted: &str, found: &Value, span: &Span) -> Option<T> {
+        self.problem(Complaint::new(span.clone(), format!("`{key}` must be {wanted}, not {}", found.kind())));
+        None
+    }
+
+    fn unitless<T>(&self, key: &str, wanted: &str, unit: &str, found: &Value, span: &Span) -> Option<T> {
+        let complaint = Complaint::new(span.clone(), format!("`{key}` must be {wanted}, not {}", found.kind()));
+        self.problem(match found {
+            Value::Integer(n) => complaint.hint(format!("write \"{n}{unit}\"")),
+            Value::Float(n) => complaint.hint(format!("write \"{n}{unit}\"")),
+            _ => complaint,
+        });
+        None
+    }
+
+    fn outside<T>(
+        &self,
+        key: &str,
+        from: &dyn std::fmt::Display,
+        to: &dyn std::fmt::Display,
+        found: &dyn std::fmt::Display,
+        span: &Span,
+    ) -> Option<T> {
+        self.problem(Complaint::new(span.clone(), format!("`{key}` must be between {from} and {to}: {found}")));
+        None
+    }
+}
+
+impl Drop for Block<'_> {
+    fn drop(&mut self) {
+        if !matches!(self.node.value, Value::Table(_)) {
+            if !self.shorthand_taken {
+                let message = format!("`{}` must be a table, not {}", self.name, self.node.value.kind());
+                self.sink.push(Complaint::new(self.span(), message));
+            }
+            return;
+        }
+        for entry in self.entries() {
+            if !self.asked.contains(&entry.key) {
+                let message = format!("unknown key: {}", text::cut(&text::escape(&entry.key), 60));
+                let known = self.asked.iter().map(String::as_str);
+                self.sink.push(Complaint::new(entry.key_span.clone(), message).known(&entry.key, known));
+            }
+        }
+    }
+}
+
+/// A text as it may stand in a message: quoted, safe, and cut.
+#[must_use]
+pub fn shown(value: &str) -> String {
+    format!("\"{}\"", text::cut(&text::escape(value), 60))
+}
+
+/// A path from `base`, with `.` and `..` resolved by their text alone.
+#[must_use]
+pub fn absolute(base: &Path, path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in base.join(path).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Where a part of a text stands in the source. Known only when the text holds no escapes: then the source is as long
+/// as the text and its two quotes. Otherwise the whole text is meant.
+fn part_span(text: &Spanned<String>, at: Option<usize>, len: usize) -> Span {
+    match at {
+        Some(at) if text.span.len() == text.value.len() + 2 => {
+            let start = text.span.start + 1 + at;
+            start..start + len
+        }
+        _ => text.span.clone(),
+    }
+}
+
+const UNITS: [(&str, u64); 10] = [
+    ("B", 1),
+    ("kB", 1_000),
+    ("KB", 1_000),
+    ("KiB", 1 << 10),
+    ("MB", 1_000_000),
+    ("MiB", 1 << 20),
+    ("GB", 1_000_000_000),
+    ("GiB", 1 << 30),
+    ("TB", 1_000_000_000_000),
+    ("TiB", 1 << 40),
+];
+
+/// Bytes of a size with its unit; whole numbers only.
+fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = text[digits..].trim_start();
+    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    number.checked_mul(*factor)
+}
+
+/// A size in the largest unit that holds it without a fraction.
+fn format_size(bytes: u64) -> String {
+    let fits = |factor: u64| bytes >= factor && bytes.is_multiple_of(factor);
+    let (unit, factor) = UNITS.into_iter().rev().filter(|(_, f)| fits(*f)).max_by_key(|(_, f)| *f).unwrap_or(("B", 1));
+    format!("{}{unit}", bytes / factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table whose keys stand at 100, 200, … and whose values stand ten bytes later, as long as a quoted text.
+    fn table(entries: Vec<(&str, Value)>) -> Node {
+        let entry = |(i, (key, value)): (usize, (&str, Value))| {
+            let at = (i + 1) * 100;
+            let len = if let Value::String(s) = &value { s.len() + 2 } else { 5 };
+            let node = Node { span: at + 10..at + 10 + len, value };
+            Entry { key: key.to_owned(), key_span: at..at + key.len(), node }
+        };
+        Node { span: 0..9, value: Value::Table(entries.into_iter().enumerate().map(entry).collect()) }
+    }
+
+    fn text(s: &str) -> Value {
+        Value::String(s.to_owned())
+    }
+
+    /// What `read` complains about, as `start..end message`.
+    fn complaints(node: &Node, read: impl FnOnce(&mut Block<'_>)) -> Vec<String> {
+        let sink = Complaints::default();
+        read(&mut Block::open("tasks.a", node, Path::new("/base"), &sink));
+        sink.into_sorted().into_iter().map(|c| format!("{:?} {}", c.span, c.message)).collect()
+    }
+
+    #[test]
+    fn a_key_nobody_asked_for_is_unknown_and_knows_its_neighbours() {
+        let node = table(vec![("dir", text("in")), ("setle", text("2s"))]);
+        let sink = Complaints::default();
+        {
+            let mut block = Block::open("watch", &node, Path::new("/"), &sink);
+            assert!(block.has("dir"));
+            assert_eq!(block.duration("settle", Duration::ZERO..=Duration::MAX), None);
+        }
+        let list = sink.into_sorted();
+        assert_eq!(list.len(), 1);
+        assert_eq!((list[0].span.clone(), list[0].message.as_str()), (200..205, "unknown key: setle"));
+        let known = vec!["dir".to_owned(), "settle".to_owned()];
+        assert_eq!(list[0].hint, Some(Hint::Known { word: "setle".into(), known }));
+    }
+
+    #[test]
+    fn values_are_read_within_their_ranges() {
+        let node = table(vec![
+            ("t", text("1h 30m")),
+            ("s", text("4KiB")),
+            ("n", Value::Integer(7)),
+            ("f", Value::Integer(2)),
+            ("p", text("a/../b/./c")),
+        ]);
+        let found = complaints(&node, |b| {
+            assert_eq!(b.duration("t", Duration::ZERO..=Duration::MAX), Some(Duration::from_secs(5400)));
+            assert_eq!(b.size("s", 0..=u64::MAX), Some(4096));
+            assert_eq!(b.integer("n", 1..=7), Some(7));
+            assert_eq!(b.float("f", 1.0..=3.0), Some(2.0));
+            assert_eq!(b.path("p").map(|p| p.value), Some(PathBuf::from("/base/b/c")));
+        });
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn every_problem_of_a_table_is_collected() {
+        let node = table(vec![
+            ("t", Value::Integer(2)),
+            ("s", text("12 apples")),
+            ("n", Value::Integer(8)),
+            ("c", text("mvoe")),
+            ("l", Value::Array(vec![Node { span: 511..514, value: Value::Integer(1) }])),
+        ]);
+        let found = complaints(&node, |b| {
+            assert_eq!(b.duration("t", Duration::ZERO..=Duration::MAX), None);
+            assert_eq!(b.size("s", 0..=u64::MAX), None);
+            assert_eq!(b.integer("n", 1..=7), None);
+            assert_eq!(b.choice("c", &[("copy", 1), ("move", 2)]), None);
+            assert_eq!(b.strings("l"), None);
+            assert!(!b.require("dir"));
+        });
+        assert_eq!(
+            found,
+            [
+                "0..9 missing key `dir` in tasks.a",
+                "110..115 `t` must be a duration, not an integer",
+                "210..221 `s` is not a size: \"12 apples\"",
+                "310..315 `n` must be between 1 and 7: 8",
+                "410..416 `c` must be \"copy\" or \"move\", not \"mvoe\"",
+                "511..514 `l` must be a list of strings, not an integer",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_placeholder_is_pointed_at_exactly() {
+        let node = table(vec![("a", text("out/{nam}")), ("b", text("out/{input}")), ("c", text("x}"))]);
+        let found = complaints(&node, |b| {
+            assert!(b.template("a").is_none() && b.template("b").is_none() && b.template("c").is_none());
+        });
+        assert_eq!(
+            found,
+            [
+                "115..120 unknown placeholder {nam}",
+                "215..222 `b` cannot use {input}",
+                "312..313 unbalanced brace in `c`"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_value_that_is_no_table_is_a_problem_unless_it_is_a_shorthand() {
+        let node = Node { span: 3..7, value: Value::Boolean(true) };
+        assert_eq!(complaints(&node, |_| {}), ["3..7 `tasks.a` must be a table, not a boolean"]);
+        assert!(complaints(&node, |b| assert!(b.shorthand().is_some())).is_empty());
+    }
+
+    #[test]
+    fn hostile_text_is_written_out_and_cut() {
+        let node = table(vec![("c", text(&"\x1b[2J".repeat(100)))]);
+        let found = complaints(&node, |b| assert_eq!(b.choice("c", &[("copy", 1)]), None));
+        assert!(!found[0].contains('\x1b') && found[0].len() < 120, "{found:?}");
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(parse_size("10MB"), Some(10_000_000));
+        assert_eq!(parse_size("1 GiB"), Some(1 << 30));
+        assert_eq!(
+            (parse_size("10"), parse_size("MB"), parse_size("99999999TiB"), parse_size("-1B")),
+            (None, None, None, None)
+        );
+        assert_eq!(
+            (format_size(0), format_size(4096), format_size(10_000_000)),
+            ("0B".into(), "4KiB".into(), "10MB".into())
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! S1: what enters the queue. A second sight of a file that has a live job changes nothing.
+
+use super::rows::{IN, OUT, blob, signed};
+use super::writer::Txn;
+use crate::model::job::Landed;
+use crate::model::ledger::{Landing, LaneHint, Operator, Start, StoreError};
+use crate::model::{JobId, JobState, Millis, RunId, RunState};
+use rusqlite::OptionalExtension;
+use std::os::unix::ffi::OsStrExt;
+
+/// A job to be inserted.
+pub(super) struct NewJob<'a> {
+    pub run: RunId,
+    pub ordinal: i64,
+    pub task: i64,
+    pub priority: i32,
+    pub label: &'a [u8],
+    pub bytes_in: Option<u64>,
+    pub at: Millis,
+}
+
+impl Txn<'_> {
+    /// Lands a batch of files, each as a run of one.
+    pub(super) fn land(&mut self, batch: &[Landed], now: Millis) -> Result<Landing, StoreError> {
+        let mut landing = Landing::default();
+        let mut tasks = Vec::new();
+        for file in batch {
+            let task = self.task_id(&file.task)?;
+            if self.is_own_output(task, file)? {
+                landing.own += 1;
+                continue;
+            }
+            if self.sees_again(file)? {
+                landing.known += 1;
+                continue;
+            }
+            let run = self.insert_run(task, "watch", now, 1, None)?;
+            let label = file.root.join(&file.path);
+            let job = self.insert_job(&NewJob {
+                run,
+                ordinal: 0,
+                task,
+                priority: file.priority,
+                label: blob(&label),
+                bytes_in: Some(file.facts.size),
+                at: now,
+            })?;
+            self.insert_input(job, file, now)?;
+            landing.new += 1;
+            tasks.push(task);
+        }
+        landing.lanes = self.hints(tasks)?;
+        Ok(landing)
+    }
+
+    /// Starts a task by hand: one run, one job a file, or `count` jobs without a file.
+    pub(super) fn start(&mut self, start: &Start, by: &Operator) -> Result<(RunId, Vec<JobId>, LaneHint), StoreError> {
+        let task = self.task_id(&start.task)?;
+        let total = if start.files.is_empty() { i64::from(start.count) } else { signed(start.files.len() as u64) };
+        let run = self.insert_run(task, "manual", by.at, total, None)?;
+        let mut jobs = Vec::new();
+        for ordinal in 0..total {
+            let file = usize::try_from(ordinal).ok().and_then(|i| start.files.get(i));
+            let landed = file.map(|f| f.root.join(&f.path));
+            let label = landed.as_deref().map_or(start.label.as_slice(), blob);
+            let job = self.insert_job(&NewJob {
+                run,
+                ordinal,
+                task,
+                priority: start.priority,
+                label,
+                bytes_in: file.map(|f| f.facts.size),
+                at: by.at,
+            })?;
+            if let Some(file) = file {
+                self.insert_input(job, file, by.at)?;
+            }
+            jobs.push(job);
+        }
+        self.record("trigger", by, Some(&start.task), &jobs[..jobs.len().min(1)])?;
+        Ok((run, jobs, self.hint(task)?))
+    }
+
+    /// Whether this task wrote that very file: a folder never eats what its own task wrote.
+    fn is_own_output(&self, task: i64, file: &Landed) -> Result<bool, StoreError> {
+        let absolute = file.root.join(&file.path);
+        let found = self
+            .sql(
+                "SELECT 1 FROM job_file f JOIN job j ON j.id = f.job
+                 WHERE f.path = ?1 AND f.root = x'' AND f.dir = ?2 AND f.ino = ?3 AND f.size = ?4 AND f.mtime_ns = ?5 AND j.task = ?6",
+            )?
+            .query_row(
+                (blob(&absolute), OUT, signed(file.facts.ino), signed(file.facts.size), file.facts.mtime_ns, task),
+                |_| Ok(()),
+            )
+            .optional()?;
+        Ok(found.is_some())
+    }
+
+    /// Whether the file has a live job; its facts are brought up to date.
+    fn sees_again(&self, file: &Landed) -> Result<bool, StoreError> {
+        let changed = self
+            .sql(
+                "UPDATE job_file SET size = ?4, mtime_ns = ?5, dev = ?6
+                 WHERE root = ?1 AND path = ?2 AND ino = ?3 AND live = 1 AND dir = 0",
+            )?
+            .execute((
+                blob(&file.root),
+                blob(&file.path),
+                signed(file.facts.ino),
+                signed(file.facts.size),
+                file.facts.mtime_ns,
+                signed(file.facts.dev),
+            ))?;
+        Ok(changed > 0)
+    }
+
+    /// Inserts an open run.
+    pub(super) fn insert_run(
+        &self,
+        task: i64,
+        trigger: &str,
+        at: Millis,
+        total: i64,
+        upstream: Option<RunId>,
+    ) -> Result<RunId, StoreError> {
+        self.sql(
+            "INSERT OR IGNORE INTO run(task, upstream, trigger, state, planned_at, started_at, total, open)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?6) RETURNING id",
+        )?
+        .query_row((task, upstream, trigger, RunState::Open.code(), at, total), |r| r.get(0))
+        .optional()?
+        .ok_or_else(|| StoreError::Fault("a run for this upstream run exists".into()))
+    }
+
+    /// Inserts a queued job.
+    pub(super) fn insert_job(&mut self, new: &NewJob<'_>) -> Result<JobId, StoreError> {
+        let rev = self.bump();
+        let max = self.state.tasks.get(&new.task).map_or(1, |t| t.max_attempts);
+        self.sql(
+            "INSERT INTO job(run, ordinal, task, priority, state, rank, max_spent, input_label, rev, created_at, bytes_in)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute((
+            new.run,
+            new.ordinal,
+            new.task,
+            new.priority,
+            JobState::Queued,
+            JobState::Queued.rank(),
+            max,
+            new.label,
+            rev,
+            new.at,
+            new.bytes_in.map(signed),
+        ))?;
+        let job = JobId(self.last_id());
+        self.entered(new.task, JobState::Queued);
+        Ok(job)
+    }
+
+    fn insert_input(&self, job: JobId, file: &Landed, at: Millis) -> Result<(), StoreError> {
+        let name = file.path.file_name().unwrap_or(file.path.as_os_str());
+        self.sql(
+            "INSERT INTO job_file(job, dir, ord, root, path, name, live, dev, ino, size, mtime_ns, at)
+             VALUES (?1, ?2, 0, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute((
+            job,
+            IN,
+            blob(&file.root),
+            blob(&file.path),
+            name.as_bytes(),
+            signed(file.facts.dev),
+            signed(file.facts.ino),
+            signed(file.facts.size),
+            file.facts.mtime_ns,
+            at,
+        ))?;
+        Ok(())
+    }
+}

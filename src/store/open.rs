@@ -1,0 +1,163 @@
+//! Opening the database: what is refused, how it is created, and how it is brought forward.
+
+use super::schema::{APPLICATION_ID, SCHEMA, STEPS};
+use crate::error::{Exit, Fatal};
+use crate::model::text;
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// Lowest SQLite accepted: earlier ones can damage a WAL database that two connections use at once.
+const SQLITE_MIN: i32 = 3_051_003;
+/// A WAL longer than this is cut after a checkpoint, in bytes.
+const WAL_MAX: i64 = 64 * 1024 * 1024;
+/// Page cache of the writing connection, in KiB.
+const CACHE_KIB: i64 = 8 * 1024;
+/// Prepared statements kept.
+const STATEMENTS: usize = 128;
+
+/// A database that is ready for the writer.
+pub(super) struct Opened {
+    pub conn: Connection,
+}
+
+/// Opens or creates the database at `path`.
+pub(super) fn for_writing(path: &Path) -> Result<Opened, Fatal> {
+    if rusqlite::version_number() < SQLITE_MIN {
+        return Err(Fatal::new(
+            Exit::Internal,
+            format!("this SQLite is too old to be safe with a write-ahead log: {}", rusqlite::version()),
+        )
+        .hint("build with the bundled SQLite"));
+    }
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.len() == 0 => return Err(damaged(path, "the file is empty")),
+        Ok(_) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let wal = with_suffix(path, "-wal");
+            if wal.exists() {
+                return Err(damaged(path, &format!("it is missing, but its log {} is there", text::path(&wal))));
+            }
+            create(path)?;
+        }
+        Err(e) => return Err(Fatal::io("read", path, &e)),
+    }
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|e| damaged(path, &e.to_string()))?;
+    check_identity(&conn, path)?;
+    configure(&conn).map_err(|e| damaged(path, &e.to_string()))?;
+    check_clean(&conn, path)?;
+    migrate(&conn, path)?;
+    Ok(Opened { conn })
+}
+
+/// Opens the database read-only, for queries.
+pub(super) fn for_reading(path: &Path) -> Result<Connection, Fatal> {
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|e| damaged(path, &e.to_string()))?;
+    check_identity(&conn, path)?;
+    conn.execute_batch(
+        "PRAGMA query_only = 1; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
+    )
+    .map_err(|e| damaged(path, &e.to_string()))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(conn)
+}
+
+/// Makes the database under a temporary name and renames it, so that a file under its own name is always whole.
+fn create(path: &Path) -> Result<(), Fatal> {
+    let temp = with_suffix(path, ".new");
+    match fs::remove_file(&temp) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(Fatal::io("remove", &temp, &e)),
+    }
+    let fault = |e: rusqlite::Error| Fatal::new(Exit::Failed, format!("cannot create {}", text::path(path))).because(e);
+    let conn = Connection::open(&temp).map_err(fault)?;
+    conn.execute_batch(&format!("PRAGMA synchronous = FULL; PRAGMA application_id = {APPLICATION_ID};"))
+        .map_err(fault)?;
+    migrate(&conn, &temp)?;
+    conn.close().map_err(|(_, e)| fault(e))?;
+    let io = |doing: &'static str| move |e: std::io::Error| Fatal::io(doing, path, &e);
+    File::open(&temp).and_then(|f| f.sync_all()).map_err(io("sync"))?;
+    #[expect(clippy::disallowed_methods, reason = "the lock of the data folder is held, and nothing is at the target")]
+    fs::rename(&temp, path).map_err(io("create"))?;
+    if let Some(parent) = path.parent() {
+        File::open(parent).and_then(|d| d.sync_all()).map_err(io("sync the folder of"))?;
+    }
+    Ok(())
+}
+
+fn check_identity(conn: &Connection, path: &Path) -> Result<(), Fatal> {
+    let read =
+        |pragma: &str| conn.query_row(pragma, [], |r| r.get::<_, i64>(0)).map_err(|e| damaged(path, &e.to_string()));
+    let id = read("PRAGMA application_id")?;
+    if id != i64::from(APPLICATION_ID) {
+        return Err(damaged(path, "it is a database of another program"));
+    }
+    let version = read("PRAGMA user_version")?;
+    if version > SCHEMA {
+        return Err(Fatal::new(
+            Exit::Failed,
+            format!(
+                "{} was written by a newer version (schema {version}, this program knows {SCHEMA})",
+                text::path(path)
+            ),
+        )
+        .hint("start the newer program; this one leaves the file untouched"));
+    }
+    Ok(())
+}
+
+fn configure(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF; \
+         PRAGMA journal_size_limit = {WAL_MAX}; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA temp_store = MEMORY;"
+    ))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}
+
+/// After an unclean stop the file is checked before anything is built on it.
+fn check_clean(conn: &Connection, path: &Path) -> Result<(), Fatal> {
+    let clean: i64 = conn
+        .query_row("SELECT value FROM meta WHERE key = 'clean'", [], |r| r.get(0))
+        .map_err(|e| damaged(path, &e.to_string()))?;
+    if clean == 0 {
+        let verdict: String =
+            conn.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).map_err(|e| damaged(path, &e.to_string()))?;
+        if verdict != "ok" {
+            return Err(damaged(path, &verdict));
+        }
+    }
+    conn.execute("UPDATE meta SET value = 0 WHERE key = 'clean'", []).map_err(|e| damaged(path, &e.to_string()))?;
+    Ok(())
+}
+
+/// Applies the steps that the file has not seen, each in one transaction with its number.
+fn migrate(conn: &Connection, path: &Path) -> Result<(), Fatal> {
+    let fault = |e: rusqlite::Error| damaged(path, &e.to_string());
+    let version: i64 = conn.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(fault)?;
+    for (i, step) in STEPS.iter().enumerate().skip(usize::try_from(version).unwrap_or(0)) {
+        conn.execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {}; COMMIT;", i + 1)).map_err(
+            |e| {
+                // The error that matters is the one of the step; a failed rollback only repeats it.
+                let _ = conn.execute_batch("ROLLBACK");
+                fault(e)
+            },
+        )?;
+    }
+    Ok(())
+}
+
+fn damaged(path: &Path, why: &str) -> Fatal {
+    Fatal::new(Exit::Failed, format!("cannot use the database {}", text::path(path)))
+        .because(why)
+        .hint("it is left as it is; put a backup in its place, or move it away to start with an empty queue")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

@@ -1,0 +1,159 @@
+//! The read side: short queries on read-only connections, for screens and the command line. Never scans for counts.
+
+use super::open;
+use super::rows::RETRY_SLOT;
+use crate::error::Fatal;
+use crate::model::ledger::StoreError;
+use crate::model::view::Counts;
+use crate::model::{JobState, Millis};
+use rusqlite::Connection;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Read connections kept open; a further reader opens its own for as long as it reads.
+const IDLE_MAX: usize = 2;
+
+/// The reading connections.
+pub struct Queries {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// A task as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskRow {
+    /// Its name.
+    pub name: String,
+    /// Kind of work.
+    pub action: String,
+    /// Whether the configuration no longer has it.
+    pub removed: bool,
+    /// Who paused it, and when.
+    pub paused: Option<(u32, Millis)>,
+    /// Its jobs by state.
+    pub counts: Counts,
+}
+
+/// Everything that `status` needs from the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// The newest revision.
+    pub rev: i64,
+    /// All jobs by state.
+    pub counts: Counts,
+    /// The tasks, in the order of the configuration.
+    pub tasks: Vec<TaskRow>,
+    /// Who paused everything, and when.
+    pub paused: Option<(u32, Millis)>,
+    /// When the oldest queued job entered the queue.
+    pub oldest_queued: Option<Millis>,
+}
+
+impl Queries {
+    /// Opens the database for reading.
+    pub fn open(path: &Path) -> Result<Self, Fatal> {
+        let first = open::for_reading(path)?;
+        Ok(Self { path: path.to_owned(), idle: Mutex::new(vec![first]) })
+    }
+
+    /// Runs a query on a connection of its own for the time being.
+    pub(super) fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let kept = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        let conn = match kept {
+            Some(conn) => conn,
+            None => open::for_reading(&self.path).map_err(|e| StoreError::Fault(e.render(false)))?,
+        };
+        let result = read(&conn);
+        if let Ok(mut idle) = self.idle.lock()
+            && idle.len() < IDLE_MAX
+        {
+            idle.push(conn);
+        }
+        Ok(result?)
+    }
+
+    /// What `status` shows.
+    pub fn overview(&self) -> Result<Overview, StoreError> {
+        self.with(|conn| {
+            let mut out = Overview {
+                rev: conn.prepare_cached("SELECT value FROM meta WHERE key = 'rev'")?.query_row([], |r| r.get(0))?,
+                ..Overview::default()
+            };
+            let per_task = counts(conn)?;
+            for counts in per_task.values() {
+                add(&mut out.counts, counts);
+            }
+            let mut tasks = conn.prepare_cached(
+                "SELECT id, name, action, removed, paused_by, paused_at FROM task ORDER BY removed, position",
+            )?;
+            let rows = tasks.query_map([], |r| {
+                let id: i64 = r.get(0)?;
+                Ok(TaskRow {
+                    name: r.get(1)?,
+                    action: r.get(2)?,
+                    removed: r.get(3)?,
+                    paused: r.get::<_, Option<u32>>(4)?.zip(r.get::<_, Option<Millis>>(5)?),
+                    counts: per_task.get(&id).copied().unwrap_or_default(),
+                })
+            })?;
+            out.tasks = rows.collect::<rusqlite::Result<_>>()?;
+            out.paused = paused(conn)?;
+            out.oldest_queued = conn
+                .prepare_cached("SELECT created_at FROM job WHERE rank = 3 ORDER BY id LIMIT 1")?
+                .query_map([], |r| r.get(0))?
+                .next()
+                .transpose()?;
+            Ok(out)
+        })
+    }
+
+    /// Whether everything is paused, and which tasks are.
+    pub fn pauses(&self) -> Result<(bool, Vec<String>), StoreError> {
+        self.with(|conn| {
+            let mut select = conn.prepare_cached("SELECT name FROM task WHERE paused_at IS NOT NULL")?;
+            let names = select.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+            Ok((paused(conn)?.is_some(), names))
+        })
+    }
+
+    /// Checks the whole file; answers `ok` or what is wrong.
+    pub fn integrity(&self) -> Result<String, StoreError> {
+        self.with(|conn| conn.query_row("PRAGMA integrity_check(1)", [], |r| r.get(0)))
+    }
+}
+
+fn paused(conn: &Connection) -> rusqlite::Result<Option<(u32, Millis)>> {
+    let mut get = conn.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+    let mut value = |key: &str| -> rusqlite::Result<Option<i64>> {
+        Ok(get.query_map([key], |r| r.get::<_, Option<i64>>(0))?.next().transpose()?.flatten())
+    };
+    let by = value("paused_by")?.and_then(|n| u32::try_from(n).ok());
+    let at = value("paused_at")?.map(Millis);
+    Ok(by.zip(at))
+}
+
+fn counts(conn: &Connection) -> rusqlite::Result<HashMap<i64, Counts>> {
+    let mut out: HashMap<i64, Counts> = HashMap::new();
+    let mut select = conn.prepare_cached("SELECT task, slot, n FROM count")?;
+    let rows = select.query_map([], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?, r.get::<_, i64>(2)?)))?;
+    for row in rows {
+        let (task, slot, n) = row?;
+        let n = u64::try_from(n).unwrap_or(0);
+        let counts = out.entry(task).or_default();
+        if slot == RETRY_SLOT {
+            counts.retry = n;
+        } else if let Some(state) = JobState::from_code(slot) {
+            *counts.get_mut(state) = n;
+        }
+    }
+    Ok(out)
+}
+
+/// Adds one set of counts to another.
+fn add(sum: &mut Counts, more: &Counts) {
+    for state in JobState::ALL {
+        *sum.get_mut(state) += more.get(state);
+    }
+    sum.retry += more.retry;
+}
