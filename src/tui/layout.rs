@@ -68,9 +68,9 @@ impl Layout {
     pub fn inside(&self, area: Rect) -> Rect {
         if self.framed {
             Rect::new(
-                area.x.saturating_add(2),
+                area.x.saturating_add(1),
                 area.y.saturating_add(1),
-                area.width.saturating_sub(4),
+                area.width.saturating_sub(2),
                 area.height.saturating_sub(2),
             )
         } else {

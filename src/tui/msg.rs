@@ -27,6 +27,8 @@ pub enum Msg {
     Lost(String),
     /// The whole state.
     Status(Box<Status>),
+    /// The whole state could not be read, and why.
+    Unknown(String),
     /// What changed, a few times a second.
     Tick(Box<Tick>),
     /// A page of the job list, or why not.

@@ -4,6 +4,7 @@
 //! can act on the terminal, and what was measured is what is drawn.
 
 pub mod bar;
+pub mod line;
 pub mod spark;
 pub mod table;
 pub mod text;
@@ -41,7 +42,7 @@ pub const UNICODE: Glyphs = Glyphs {
     levels: ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
     frame: ['╭', '╮', '╰', '╯', '─', '│'],
     signs: ['✗', '↻', '▸', '▸', '∙', '∙', '✓', '↷', '⊘'],
-    mark: '✓',
+    mark: '*',
     cursor: '▌',
     dot: '·',
     live: '●',
