@@ -253,6 +253,7 @@ impl App {
                 if self.frozen.is_none() {
                     let own = page.lines.iter().filter(|l| l.target.is_some()).cloned().collect::<Vec<_>>();
                     if self.logs.absorb(epoch, page) && !own.is_empty() {
+                        self.logs.own += own.len() as u64;
                         return vec![Cmd::Feed(own)];
                     }
                 }

@@ -55,7 +55,8 @@ fn outline(app: &App, pane: &dyn Pane, area: Rect, framed: bool, buf: &mut Buffe
         frame(buf, area, frame_style, theme.glyphs);
     }
     let Title { name, note } = pane.title(app);
-    let inner = Rect { x: area.x + 2, width: area.width.saturating_sub(4), ..area };
+    let inset = if framed { 2 } else { 0 };
+    let inner = Rect { x: area.x + inset, width: area.width.saturating_sub(2 * inset), ..area };
     let room = usize::from(inner.width);
     let note_width = text::width(&note);
     let name_room = room.saturating_sub(if note.is_empty() { 2 } else { note_width + 5 }).max(room.min(10));
@@ -174,7 +175,12 @@ pub fn keys(app: &App, actions: &[Action], width: usize) -> Vec<Span<'static>> {
     for action in actions {
         let spec = action.spec();
         let key = spec.keys.first().map_or_else(String::new, |k| shown(k));
-        let needed = text::width(&key) + 1 + spec.name.len() + 2;
+        let name = match action {
+            Action::Leave if app.is_at_top() => "detach",
+            Action::Leave => "back",
+            _ => spec.name,
+        };
+        let needed = text::width(&key) + 1 + name.len() + 2;
         if used + needed > width + 2 {
             break;
         }
@@ -182,7 +188,7 @@ pub fn keys(app: &App, actions: &[Action], width: usize) -> Vec<Span<'static>> {
         let refused = action.refusal(app).is_some();
         let meaning = |m: Meaning| app.theme.style(if refused { Meaning::Frame } else { m });
         spans.push(Span::styled(key, meaning(Meaning::Focus)));
-        spans.push(Span::styled(format!(" {}  ", spec.name), meaning(Meaning::Dim)));
+        spans.push(Span::styled(format!(" {name}  "), meaning(Meaning::Dim)));
     }
     spans
 }
@@ -196,9 +202,9 @@ fn footer(app: &App, area: Rect, buf: &mut Buffer) {
         let style = theme.style(if notice.bad { Meaning::Attention } else { Meaning::Strong });
         put(buf, inner, 0, [Span::styled(text::fit(&notice.text, left, theme.glyphs), style)]);
     } else {
-        // The two that lead to all others stand at the end and are never cut.
-        let last = [Action::Palette, Action::Help, Action::Leave];
-        let tail = 38;
+        // The three that lead to all others and out stand at the end and are never cut.
+        let last = keys(app, &[Action::Palette, Action::Help, Action::Leave], inner.width.into());
+        let tail: usize = last.iter().map(|s| text::width(&s.content)).sum();
         let own: &[Action] = match app.focus {
             PaneId::Queue => &[
                 Action::Retry,
@@ -226,7 +232,7 @@ fn footer(app: &App, area: Rect, buf: &mut Buffer) {
             PaneId::System => &[Action::Pause, Action::Trigger, Action::PauseAll, Action::Zoom, Action::Back],
         };
         let mut spans = keys(app, own, left.saturating_sub(tail));
-        spans.extend(keys(app, &last, tail));
+        spans.extend(last);
         put(buf, inner, 0, spans);
     }
     put_right(buf, inner, 0, left, &marked, theme.style(Meaning::Focus));

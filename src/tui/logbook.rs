@@ -26,6 +26,8 @@ pub struct Logbook {
     pub scope: LogScope,
     /// Lines that were lost because they came too fast, since the scope was set.
     pub lost: u64,
+    /// Lines of the supervisor's own that were handed to its widget.
+    pub own: u64,
     /// State of the widget with the supervisor's own log; it moves its own marks when it is drawn.
     pub widget: TuiWidgetState,
     lines: VecDeque<LogLine>,
@@ -40,6 +42,7 @@ impl Default for Logbook {
             tab: Tab::Jobs,
             scope: LogScope { level: Some(Level::Info), ..LogScope::default() },
             lost: 0,
+            own: 0,
             widget: TuiWidgetState::new().set_default_display_level(tui_logger::LevelFilter::Debug),
             lines: VecDeque::new(),
             epoch: 0,

@@ -9,6 +9,7 @@ use super::msg::{Cmd, LogScope, Verb};
 use super::panes::{PaneId, details, queue};
 use crate::model::ports::Target;
 use crate::model::view::JobView;
+use crate::model::filter::Test;
 use crate::model::{Filter, JobState};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use std::collections::BTreeMap;
@@ -120,13 +121,19 @@ impl App {
             Action::Help => self.layers.push(Layer::Help(0)),
             Action::Palette => self.layers.push(Layer::Palette(Input::default(), 0)),
             Action::Leave => {
-                if !self.zoomed && self.focus == PaneId::Queue {
+                if self.is_at_top() {
                     return vec![Cmd::Leave];
                 }
                 (self.focus, self.zoomed) = (PaneId::Queue, false);
             }
         }
         Vec::new()
+    }
+
+    /// Whether `q` would detach and not only go back.
+    #[must_use]
+    pub fn is_at_top(&self) -> bool {
+        !self.zoomed && self.focus == PaneId::Queue
     }
 
     fn page(&self) -> isize {
@@ -295,12 +302,16 @@ impl App {
         Vec::new()
     }
 
-    /// Everything that matches the filter: the supervisor counts and freezes it first.
+    /// What failed and matches the filter: the supervisor counts and freezes it first.
     fn act_on_matching(&mut self, verb: Verb) -> Vec<Cmd> {
         self.prompts += 1;
         let number = self.prompts;
-        let shown = if self.filter.is_empty() { "none: every job".to_owned() } else { self.filter.to_string() };
-        let facts = vec![format!("filter: {shown}")];
+        let mut filter = self.filter.clone();
+        // Never wider than what is shown; and without a word about states, only what an operator has to decide.
+        if !filter.terms.iter().any(|t| matches!(t.test, Test::State(_) | Test::Retry)) {
+            filter = filter.and(Test::State(JobState::Failed));
+        }
+        let facts = vec![format!("filter: {filter}")];
         if verb == Verb::Skip {
             self.ask_reason("skip: counting".to_owned(), facts, None, Some(number));
         } else {
@@ -311,7 +322,7 @@ impl App {
                 counting: Some((verb, number)),
             }));
         }
-        vec![Cmd::Select(number, self.filter.clone())]
+        vec![Cmd::Select(number, filter)]
     }
 
     fn ask_reason(&mut self, title: String, facts: Vec<String>, target: Option<Target>, counting: Option<u64>) {

@@ -32,8 +32,8 @@ impl Pane for Details {
         };
         let attempts = app.detail().map_or(0, |d| d.attempts.len());
         let note = match (app.attempt, attempts) {
-            (_, 0) => format!("#{}", job.id),
-            (at, n) => format!("#{}  attempt {} of {n}", job.id, at.map_or(n, |i| i + 1)),
+            (_, 0 | 1) => format!("#{}", job.id),
+            (at, n) => format!("#{} try {} of {n}", job.id, at.map_or(n, |i| i + 1)),
         };
         Title { name: format!("{}: {}", job.task, super::queue::name(job)), note }
     }
@@ -130,7 +130,7 @@ fn lines(app: &App, width: usize) -> Vec<Line<'static>> {
 fn head(page: &mut Page<'_>, app: &App, job: &JobView) {
     let (sign, word, meaning) = page.theme.state(job);
     let class = job.error.as_ref().filter(|_| job.state == JobState::Failed || job.is_retry());
-    let class = class.map_or_else(String::new, |e| format!(", {} {}", e.class, e.code));
+    let class = class.map_or_else(String::new, |e| format!(": {}, {}", e.class, e.code));
     let tries = format!("{} of {} tries", job.spent, job.max_attempts);
     let left = format!("{sign} {word}{class}");
     let room = page.width.saturating_sub(text::width(&tries) + 1);
@@ -264,7 +264,7 @@ fn rest(page: &mut Page<'_>, app: &App, detail: &JobDetail, attempt: Option<&Att
         for (i, a) in detail.attempts.iter().enumerate() {
             let took = a.duration_ms.map_or_else(|| "-".to_owned(), time::took);
             let how = outcome(a);
-            let line = format!("try {:<3} {:<11} {took:>8}  {how}", a.n, time::stamp(&a.started_at, now));
+            let line = format!("try {:<2} {:<8} {took:>7}  {how}", a.n, time::stamp(&a.started_at, now));
             page.row(if i == shown { Meaning::Plain } else { Meaning::Dim }, &line);
         }
     }

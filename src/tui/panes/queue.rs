@@ -36,7 +36,7 @@ impl Pane for Queue {
             return draw_empty(app, super::padded(area), buf);
         }
         let theme = &app.theme;
-        let columns = columns(app, usize::from(area.width).saturating_sub(GUTTER));
+        let columns = columns(app, usize::from(area.width).saturating_sub(GUTTER + 1));
         let dim = theme.style(Meaning::Dim);
         let mut head = vec![Span::raw(" ".repeat(GUTTER))];
         head.extend(table::head(&columns, dim, theme.glyphs));

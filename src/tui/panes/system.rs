@@ -59,7 +59,6 @@ impl Pane for System {
 fn gauge(app: &App, name: &str, share: f64, value: &str, width: usize) -> Vec<Span<'static>> {
     const NAME: usize = 5;
     let glyphs = app.theme.glyphs;
-    let value = text::right(value, text::width(value).max(4), glyphs);
     let room = width.saturating_sub(NAME + 1 + text::width(&value));
     // Full is not failed: attention, not red.
     let meaning = if share >= 0.9 { Meaning::Attention } else { Meaning::Focus };
@@ -78,20 +77,25 @@ fn share(part: u64, whole: u64) -> f64 {
 fn gauges(app: &App, width: usize) -> Vec<Vec<Span<'static>>> {
     let g = &app.gauges;
     let halves = width >= 40;
-    let half = if halves { (width - MIDDLE) / 2 } else { width };
+    // The right half is wider: its numbers are longer.
+    let half = if halves { (width - MIDDLE) * 42 / 100 } else { width };
+    let other = if halves { width - MIDDLE - half } else { width };
     let mut left: Vec<_> = if g.cpu_percent.len() <= BARS_MAX {
         let core = |(i, p): (usize, &f32)| {
             let share = f64::from(*p) / 100.0;
-            gauge(app, &format!("cpu{i}"), share, &bar::percent(share), half)
+            gauge(app, &format!("cpu{i}"), share, &format!("{:>4}", bar::percent(share)), half)
         };
         g.cpu_percent.iter().enumerate().map(core).collect()
     } else {
         vec![mean(app, half), columns(app, half)]
     };
     let used = g.disk_total_bytes.saturating_sub(g.disk_free_bytes);
+    let [in_use, in_all, free] = [g.memory_used_bytes, g.memory_total_bytes, g.disk_free_bytes].map(time::size);
+    let memory = format!("{:>10}", format!("{in_use}/{in_all}"));
+    let disk = format!("{:>10}", format!("{free} free"));
     let right = [
-        gauge(app, "mem", share(g.memory_used_bytes, g.memory_total_bytes), &time::bytes(g.memory_used_bytes), half),
-        gauge(app, "disk", share(used, g.disk_total_bytes), &format!("{} free", time::bytes(g.disk_free_bytes)), half),
+        gauge(app, "mem", share(g.memory_used_bytes, g.memory_total_bytes), &memory, other),
+        gauge(app, "disk", share(used, g.disk_total_bytes), &disk, other),
     ];
     if !halves {
         left.extend(right);
@@ -110,7 +114,7 @@ fn gauges(app: &App, width: usize) -> Vec<Vec<Span<'static>>> {
 /// The mean of many cores.
 fn mean(app: &App, width: usize) -> Vec<Span<'static>> {
     let share = load(app);
-    gauge(app, "cpu", share, &bar::percent(share), width)
+    gauge(app, "cpu", share, &format!("{:>4}", bar::percent(share)), width)
 }
 
 /// Mean load of all cores, 0 to 1.

@@ -95,6 +95,15 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
+/// A size in as few columns as possible: `980B`, `3.4M`, `120G`.
+#[must_use]
+pub fn size(n: u64) -> String {
+    let long = bytes(n);
+    let (value, unit) = long.split_once(' ').unwrap_or((&long, ""));
+    let short = unit.strip_suffix('B').filter(|u| !u.is_empty()).unwrap_or(unit);
+    format!("{}{short}", value.strip_suffix(".0").unwrap_or(value))
+}
+
 /// A number with its thousands apart: `18,204`.
 #[must_use]
 pub fn count(n: u64) -> String {
@@ -126,6 +135,7 @@ mod tests {
         assert_eq!([0, 999, 1_000, 3_400_000, 999_960, 120_000_000_000].map(bytes), [
             "0 B", "999 B", "1.0 kB", "3.4 MB", "1.0 MB", "120 GB"
         ]);
+        assert_eq!([980, 3_400_000, 80_000_000_000].map(size), ["980B", "3.4M", "80G"]);
         assert_eq!([7, 999, 18_204, 1_000_000].map(count), ["7", "999", "18,204", "1,000,000"]);
     }
 
