@@ -4,8 +4,8 @@
 //! import `model`; `model` imports nothing of ours.
 
 pub mod action;
-pub mod crash;
 pub mod block;
+pub mod crash;
 pub mod failure;
 pub mod filter;
 pub mod ids;
@@ -13,6 +13,8 @@ pub mod job;
 pub mod ledger;
 pub mod ports;
 pub mod retry;
+#[cfg(test)]
+pub mod sample;
 pub mod state;
 pub mod task;
 pub mod template;
