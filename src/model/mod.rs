@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod block;
+pub mod complaint;
 pub mod crash;
 pub mod failure;
 pub mod filter;
@@ -15,11 +16,13 @@ pub mod ports;
 pub mod retry;
 #[cfg(test)]
 pub mod sample;
+mod size;
 pub mod state;
 pub mod task;
 pub mod template;
 pub mod text;
 pub mod time;
+pub mod tree;
 pub mod view;
 
 pub use action::{Action, Desk, FileType, Input, JobOrder, Kind, OutputFile, Report, Work};
