@@ -4,4 +4,7 @@
 //! file is called when its name is taken, and how temporary files are called.
 
 pub mod dir;
+pub mod folders;
 pub mod names;
+pub mod place;
+pub mod reserve;
