@@ -4,4 +4,6 @@
 //! file is called when its name is taken, and how temporary files are called.
 
 pub mod dir;
+pub mod lease;
 pub mod names;
+pub mod settle;
