@@ -5,6 +5,8 @@
 
 pub mod dir;
 pub mod folders;
+pub mod lease;
 pub mod names;
 pub mod place;
 pub mod reserve;
+pub mod settle;
