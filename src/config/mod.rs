@@ -165,7 +165,7 @@ fn build<'a>(path: &'a Path, source: &str, root: &'a Node, kinds: &[&dyn Kind], 
     let read = |e: &'a Entry| task::task(tasks.below(&e.key, &e.node), e, &defaults);
     let drafts: Vec<_> = entries.iter().filter_map(read).collect();
     let names: Vec<&str> = entries.iter().map(|e| e.key.as_str()).collect();
-    let around = relations::Surroundings { base, path, data_dir: &top.data_dir, names: &names };
+    let around = relations::Surroundings { base, path, data_dir: &top.data_dir, ignore: &files.ignore, names: &names };
     relations::check(&around, &drafts, sink);
 
     let mut canonical = String::new();

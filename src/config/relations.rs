@@ -4,6 +4,7 @@
 //! Where certainty would need the running system, an overlap is assumed: a task that feeds itself fills a disk
 //! overnight, a refused configuration costs a minute.
 
+use super::files::Pattern;
 use super::language::Language;
 use super::task::Draft;
 use crate::model::block::{Complaint, Complaints, Node, Span, Value, shown};
@@ -14,11 +15,15 @@ use std::path::Path;
 /// Most watched folders: each is a watch, a scan and a line on the screen.
 pub const ROOTS_MAX: usize = 64;
 
+/// Most patterns of all tasks together: each is compared with each, and a check takes a moment at most.
+const PATTERNS_MAX: usize = 4096;
+
 /// What the checks need to know of the rest of the file.
 pub(super) struct Surroundings<'a> {
     pub(super) base: &'a Path,
     pub(super) path: &'a Path,
     pub(super) data_dir: &'a Path,
+    pub(super) ignore: &'a [Pattern],
     /// Every name in `[tasks]`, also of the tasks that are wrong.
     pub(super) names: &'a [&'a str],
 }
@@ -26,6 +31,10 @@ pub(super) struct Surroundings<'a> {
 pub(super) fn check(around: &Surroundings<'_>, drafts: &[Draft<'_>], sink: &Complaints) {
     let watches: Vec<Seen<'_>> = drafts.iter().enumerate().filter_map(|(i, d)| Seen::new(i, d)).collect();
     roots(around, &watches, sink);
+    ignored(around, &watches, sink);
+    if !comparable(&watches, sink) {
+        return;
+    }
     shared_names(drafts, &watches, sink);
     let after = after(around, drafts, sink);
     feeding(around, drafts, &watches, &after, sink);
@@ -80,6 +89,31 @@ fn roots(around: &Surroundings<'_>, watches: &[Seen<'_>], sink: &Complaints) {
             complain(format!("more than {ROOTS_MAX} watched folders"), "watch a common parent with `recursive = true`");
         }
     }
+}
+
+/// Patterns whose every name is ignored. A name that an ignored pattern of stars matches when the stars in it are taken
+/// literally is matched whatever they stand for; other patterns are let pass.
+fn ignored(around: &Surroundings<'_>, watches: &[Seen<'_>], sink: &Complaints) {
+    let stars_alone = |pattern: &str| !pattern.contains(['?', '[', '{', '\\']);
+    for seen in watches {
+        for (pattern, (span, _)) in seen.watch.patterns.iter().zip(&seen.patterns) {
+            let name = name_of(pattern);
+            let covers = |i: &&Pattern| stars_alone(&i.text.value) && i.matcher.is_match(name);
+            if let Some(ignore) = around.ignore.iter().find(covers).filter(|_| stars_alone(name)) {
+                let message = format!("names like {} are ignored by {}", shown(pattern), shown(&ignore.text.value));
+                let hint = "take it out of `ignore` in [files], which lists the names of unfinished files";
+                sink.push(Complaint::new((*span).clone(), message).hint(hint));
+            }
+        }
+    }
+}
+
+/// Whether there are few enough patterns to compare each with each; if not, that is reported.
+fn comparable(watches: &[Seen<'_>], sink: &Complaints) -> bool {
+    let Some((span, _)) = watches.iter().flat_map(|w| &w.patterns).nth(PATTERNS_MAX) else { return true };
+    let message = format!("more than {PATTERNS_MAX} patterns in all tasks together");
+    sink.push(Complaint::new((*span).clone(), message).hint("use fewer, wider patterns"));
+    false
 }
 
 /// Two tasks that can match one file: the priority decides, so it must be distinct. Under two roots nothing decides.
