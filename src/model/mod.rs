@@ -4,8 +4,8 @@
 //! import `model`; `model` imports nothing of ours.
 
 pub mod action;
-pub mod crash;
 pub mod block;
+pub mod crash;
 pub mod failure;
 pub mod filter;
 pub mod ids;
