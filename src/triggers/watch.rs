@@ -11,14 +11,12 @@
 //!
 //! Refuses to decide what is new: a [`Landing`] is offered the same file again after a while, and knows.
 
-use crate::files::dir::Dir;
 use crate::model::job::{Facts, Landed};
 use crate::model::view::Listed;
 use crate::model::{Millis, Task, TaskName, Trigger, Watch};
 use globset::GlobMatcher;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,13 +97,6 @@ pub fn specs(tasks: &[Arc<Task>], ignore: &[GlobMatcher], exclude: &[PathBuf]) -
         spec.exclude.retain(|e| *e != spec.dir && e.starts_with(&spec.dir));
     }
     out
-}
-
-impl WatchSpec {
-    /// Whether the folder is there and can be listed: for checks before a start.
-    pub fn probe(&self) -> io::Result<()> {
-        Dir::open(&self.dir)?.list().map(drop)
-    }
 }
 
 fn watch_of(task: &Task) -> Option<&Watch> {

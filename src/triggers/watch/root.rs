@@ -10,7 +10,7 @@ use crate::files::settle::{Arrival, CANDIDATES_MAX, Now, Print, Rule, Settler};
 use crate::model::{Millis, Task, text};
 use notify::RecommendedWatcher;
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -169,11 +169,12 @@ impl Root {
             self.want_scan(self.last_scan_took.max(SCAN_GAP));
         }
         let mut complete = false;
-        if self.dir.is_some() && self.now().mono >= self.next_scan {
-            if let Ok(count) = self.scan(landing) {
-                complete = true;
-                new += count.new;
-            }
+        if self.dir.is_some()
+            && self.now().mono >= self.next_scan
+            && let Ok(count) = self.scan(landing)
+        {
+            complete = true;
+            new += count.new;
         }
         self.publish();
         let settling = self.settler.settling().iter().sum::<u64>() + self.control.waiting() as u64;
@@ -389,5 +390,5 @@ pub(super) enum Sorted {
 
 /// Whether a name is one of our own: the folder of files being worked on, or a temporary file.
 fn is_ours(name: &OsStr) -> bool {
-    name == crate::model::job::OURS || crate::files::names::parse_temp_name(&OsString::from(name)).is_some()
+    name == crate::model::job::OURS || crate::files::names::parse_temp_name(name).is_some()
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::{Clock, ManualClock, SystemClock};
+use crate::files::dir::Dir;
 use crate::files::lease;
 use crate::model::action::{Action, JobOrder, Work};
 use crate::model::task::{ClaimBy, Duplicates};
@@ -11,7 +12,7 @@ use globset::Glob;
 use nix::sys::stat::Mode;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::sync::Mutex;
@@ -190,7 +191,7 @@ fn a_file_that_is_renamed_in_is_taken_at_once() {
     let mut b = Bench::new(|_| {});
     b.first_scan();
     fs::write(b.temp.path().join("x"), "a,b\n").unwrap();
-    crate::files::dir::Dir::open(b.temp.path())
+    Dir::open(b.temp.path())
         .and_then(|d| d.rename_to(OsStr::new("x"), &d.sub(Path::new("in"))?, OsStr::new("a.csv")))
         .unwrap();
     b.until("it lands", |b| b.queue.paths() == [Path::new("a.csv")]);
@@ -372,6 +373,23 @@ fn a_refused_batch_is_offered_again() {
     b.turn();
     assert_eq!(b.queue.paths().len(), 2);
     assert_eq!(b.status().problem, None);
+}
+
+#[test]
+fn a_refused_file_that_never_settled_is_found_again() {
+    let mut b = Bench::recursive(|_| {});
+    b.first_scan();
+    fs::create_dir(b.temp.path().join("x")).unwrap();
+    fs::write(b.temp.path().join("x/a.csv"), "1").unwrap();
+    b.advance(10);
+    b.queue.refuses.store(true, Ordering::SeqCst);
+    let d = Dir::open(b.temp.path()).unwrap();
+    d.rename_to(OsStr::new("x"), &d.sub(Path::new("in")).unwrap(), OsStr::new("x")).unwrap();
+    b.until("the queue refuses it", |b| b.status().problem.is_some());
+    b.queue.refuses.store(false, Ordering::SeqCst);
+    b.advance(6);
+    b.turn();
+    assert_eq!(b.queue.paths(), [Path::new("x/a.csv")]);
 }
 
 #[test]
