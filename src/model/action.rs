@@ -190,7 +190,7 @@ pub trait Desk: Send + Sync {
     fn child(&self, spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>>;
 }
 
-impl dyn Desk {
+impl dyn Desk + '_ {
     /// An error if the attempt should stop; the runtime knows the reason and gives the failure its class.
     pub fn check(&self) -> Result<(), Failure> {
         match self.stopped() {
@@ -277,10 +277,13 @@ impl FileType {
     /// The type that the first bytes tell. Text that is no other type is `Text` only if it holds no NUL byte.
     #[must_use]
     pub fn by_content(head: &[u8]) -> Self {
-        const IMAGES: [&[u8]; 6] = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*"];
+        const IMAGES: [&[u8]; 5] = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*"];
+        // Two letters alone would make an image of every text that starts with them; four bytes behind are zero.
+        let bitmap = head.starts_with(b"BM") && head.get(6..10) == Some(&[0; 4]);
         if head.starts_with(b"%PDF-") {
             Self::Pdf
-        } else if IMAGES.iter().any(|m| head.starts_with(m))
+        } else if bitmap
+            || IMAGES.iter().any(|m| head.starts_with(m))
             || (head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP"))
         {
             Self::Image
