@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod extract;
+mod keys;
 #[cfg(test)]
 mod testing;
 

@@ -202,7 +202,7 @@ impl dyn Desk + '_ {
 
 /// A child process. It runs in its own process group; on cancel, timeout or drain the group is sent TERM, and KILL
 /// after `grace`. Its output goes to the job's log line by line, up to the cap.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ChildSpec {
     /// Program name or path; a name without `/` is searched in `PATH`, a relative path starts at `cwd`.
     pub program: OsString,
@@ -214,6 +214,16 @@ pub struct ChildSpec {
     pub cwd: PathBuf,
     /// Time between TERM and KILL.
     pub grace: Duration,
+}
+
+/// Without the values of the variables: they may be secrets.
+impl fmt::Debug for ChildSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
+        let mut shown = f.debug_struct("ChildSpec");
+        shown.field("program", &self.program).field("args", &self.args).field("env", &names);
+        shown.field("cwd", &self.cwd).field("grace", &self.grace).finish()
+    }
 }
 
 /// How a child process ended.

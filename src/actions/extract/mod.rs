@@ -16,6 +16,7 @@ mod sidecar;
 mod source;
 mod text;
 
+use super::keys::optional;
 use crate::model::block::{Complaint, Spanned, shown};
 use crate::model::{Action, Block, Desk, Failure, FileType, Input, JobOrder, Kind, Report, Template, Vars, Work};
 use encoding_rs::Encoding;
@@ -65,37 +66,19 @@ impl Kind for ExtractKind {
     }
 
     fn build(&self, block: &mut Block<'_>) -> Option<Arc<dyn Action>> {
-        let output =
-            if block.has("output") { block.template("output").map(|t| t.value) } else { Template::parse(OUTPUT).ok() };
-        let unsupported =
-            block.choice("unsupported", &[("describe", Unsupported::Describe), ("fail", Unsupported::Fail)]);
-        let wrong_unsupported = block.has("unsupported") && unsupported.is_none();
-        let encoding = block.string("encoding").map(|label| read_encoding(block, &label));
-        let delimiter = block.string("delimiter").map(|text| read_delimiter(block, &text));
-        let max_size = block.size("max_size", 1..=u64::MAX);
-        let mistyped = (block.has("encoding") && encoding.is_none())
-            || (block.has("delimiter") && delimiter.is_none())
-            || (block.has("max_size") && max_size.is_none());
-        if wrong_unsupported || mistyped {
-            return None;
-        }
+        let output = optional(block, "output", |b, key| b.template(key).map(|t| t.value));
+        let words = [("describe", Unsupported::Describe), ("fail", Unsupported::Fail)];
+        let unsupported = optional(block, "unsupported", |b, key| b.choice(key, &words));
+        let encoding = optional(block, "encoding", |b, key| b.string(key).and_then(|s| read_encoding(b, &s)));
+        let delimiter = optional(block, "delimiter", |b, key| b.string(key).and_then(|s| read_delimiter(b, &s)));
+        let max_size = optional(block, "max_size", |b, key| b.size(key, 1..=u64::MAX));
         Some(Arc::new(Extract {
-            output: output?,
-            unsupported: unsupported.unwrap_or(Unsupported::Describe),
-            encoding: transpose(encoding)?,
-            delimiter: transpose(delimiter)?,
-            max_size,
+            output: output?.or_else(|| Template::parse(OUTPUT).ok())?,
+            unsupported: unsupported?.unwrap_or(Unsupported::Describe),
+            encoding: encoding?,
+            delimiter: delimiter?,
+            max_size: max_size?,
         }))
-    }
-}
-
-/// An absent key is fine, a wrong one is not.
-#[expect(clippy::option_option, reason = "absent, wrong and right are three things")]
-fn transpose<T>(read: Option<Option<T>>) -> Option<Option<T>> {
-    match read {
-        None => Some(None),
-        Some(None) => None,
-        Some(Some(value)) => Some(Some(value)),
     }
 }
 
@@ -151,7 +134,7 @@ impl Extract {
             let message = format!("larger than max_size: {} bytes, {} allowed", grouped(input.size), grouped(max));
             return Err(source.blame(Failure::permanent("too_large", message)));
         }
-        let file_type = FileType::by_name(&input.name).unwrap_or_else(|| by_content(input));
+        let file_type = file_type(input);
         vars.file_type = file_type.name();
         let target = base.join(self.output.expand_path(&vars));
         match file_type {
@@ -162,14 +145,16 @@ impl Extract {
     }
 }
 
-/// The type that the first bytes tell. A file without any has no type.
-fn by_content(input: &Input) -> FileType {
-    let head = source::excerpt(input, 0, HEAD);
-    if head.is_empty() { FileType::Other } else { FileType::by_content(&head) }
+/// The type of a file, by its name, else by its first bytes. A file without any is of no known type.
+pub(super) fn file_type(input: &Input) -> FileType {
+    FileType::by_name(&input.name).unwrap_or_else(|| match source::excerpt(input, 0, HEAD).as_slice() {
+        [] => FileType::Other,
+        head => FileType::by_content(head),
+    })
 }
 
 /// A number with its thousands set apart: `1,041`.
-fn grouped(n: u64) -> String {
+pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
