@@ -4,4 +4,9 @@
 //! file is called when its name is taken, and how temporary files are called.
 
 pub mod dir;
+pub mod folders;
+pub mod lease;
 pub mod names;
+pub mod place;
+pub mod reserve;
+pub mod settle;
