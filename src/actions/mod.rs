@@ -1,1 +1,15 @@
-//! To be written.
+//! What a job does. Each kind of work is a module and one line here; nobody else knows their names.
+//!
+//! An action reads its claimed input and writes only to the temporary files that its desk hands out. What becomes
+//! visible, and when, is the runtime's business.
+
+pub mod command;
+pub mod extract;
+mod keys;
+#[cfg(test)]
+mod testing;
+
+use crate::model::Kind;
+
+/// Every kind of work, in the order of the documentation.
+pub const KINDS: &[&dyn Kind] = &[&extract::ExtractKind, &command::CommandKind];

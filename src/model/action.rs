@@ -190,7 +190,7 @@ pub trait Desk: Send + Sync {
     fn child(&self, spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>>;
 }
 
-impl dyn Desk {
+impl dyn Desk + '_ {
     /// An error if the attempt should stop; the runtime knows the reason and gives the failure its class.
     pub fn check(&self) -> Result<(), Failure> {
         match self.stopped() {
@@ -202,7 +202,7 @@ impl dyn Desk {
 
 /// A child process. It runs in its own process group; on cancel, timeout or drain the group is sent TERM, and KILL
 /// after `grace`. Its output goes to the job's log line by line, up to the cap.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ChildSpec {
     /// Program name or path; a name without `/` is searched in `PATH`, a relative path starts at `cwd`.
     pub program: OsString,
@@ -214,6 +214,16 @@ pub struct ChildSpec {
     pub cwd: PathBuf,
     /// Time between TERM and KILL.
     pub grace: Duration,
+}
+
+/// Without the values of the variables: they may be secrets.
+impl fmt::Debug for ChildSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
+        let mut shown = f.debug_struct("ChildSpec");
+        shown.field("program", &self.program).field("args", &self.args).field("env", &names);
+        shown.field("cwd", &self.cwd).field("grace", &self.grace).finish()
+    }
 }
 
 /// How a child process ended.
@@ -277,10 +287,13 @@ impl FileType {
     /// The type that the first bytes tell. Text that is no other type is `Text` only if it holds no NUL byte.
     #[must_use]
     pub fn by_content(head: &[u8]) -> Self {
-        const IMAGES: [&[u8]; 6] = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*"];
+        const IMAGES: [&[u8]; 5] = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*"];
+        // Two letters alone would make an image of every text that starts with them; four bytes behind are zero.
+        let bitmap = head.starts_with(b"BM") && head.get(6..10) == Some(&[0; 4]);
         if head.starts_with(b"%PDF-") {
             Self::Pdf
-        } else if IMAGES.iter().any(|m| head.starts_with(m))
+        } else if bitmap
+            || IMAGES.iter().any(|m| head.starts_with(m))
             || (head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP"))
         {
             Self::Image

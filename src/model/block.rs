@@ -8,165 +8,15 @@
 //! Readers give `None` both for a key that is absent and for one that is wrong; the wrong one was reported. So read
 //! every key first, and only then leave with `?`, or keys that were never reached are taken for unknown ones.
 
+use super::size::{format_size, parse_size};
 use super::text;
 use super::{Placeholder, Template, TemplateError};
-use std::cell::RefCell;
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-/// A place in the source, in bytes.
-pub type Span = Range<usize>;
-
-/// A value and where it stands.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Node {
-    /// Where it stands; for a table with a header, the header.
-    pub span: Span,
-    /// What it is.
-    pub value: Value,
-}
-
-/// A value of the configuration, whatever its notation was.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// A text.
-    String(String),
-    /// A whole number.
-    Integer(i64),
-    /// A number with a fraction.
-    Float(f64),
-    /// True or false.
-    Boolean(bool),
-    /// A date or time, as written.
-    Datetime(String),
-    /// A list.
-    Array(Vec<Node>),
-    /// A table, in the order of its keys.
-    Table(Vec<Entry>),
-}
-
-impl Value {
-    /// What a person calls it.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::String(_) => "a string",
-            Self::Integer(_) => "an integer",
-            Self::Float(_) => "a float",
-            Self::Boolean(_) => "a boolean",
-            Self::Datetime(_) => "a date",
-            Self::Array(_) => "a list",
-            Self::Table(_) => "a table",
-        }
-    }
-}
-
-/// One key of a table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// The key.
-    pub key: String,
-    /// Where the key stands.
-    pub key_span: Span,
-    /// Its value.
-    pub node: Node,
-}
-
-/// A value that was read, and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spanned<T> {
-    /// The value.
-    pub value: T,
-    /// Where it stands.
-    pub span: Span,
-}
-
-/// What to write instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hint {
-    /// In words.
-    Text(String),
-    /// One of these; the one nearest to `word` is probably meant.
-    Known {
-        /// What was written.
-        word: String,
-        /// What could have been written.
-        known: Vec<String>,
-    },
-}
-
-/// One problem of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// Where.
-    pub span: Span,
-    /// What is wrong, in one line of safe text.
-    pub message: String,
-    /// What to write instead.
-    pub hint: Option<Hint>,
-}
-
-impl Complaint {
-    /// A problem at a place.
-    pub fn new(span: Span, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), hint: None }
-    }
-
-    /// The same with a hint in words.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(Hint::Text(hint.into()));
-        self
-    }
-
-    /// The same with the words that could have been written instead of `word`.
-    #[must_use]
-    pub fn known<'a>(mut self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        let known = known.into_iter().map(str::to_owned).collect();
-        self.hint = Some(Hint::Known { word: word.to_owned(), known });
-        self
-    }
-}
-
-/// Where problems are collected; blocks of one file share it.
-#[derive(Debug, Default)]
-pub struct Complaints {
-    list: RefCell<Vec<Complaint>>,
-}
-
-impl Complaints {
-    /// Most problems kept of one file; a person reads fewer, and the rest are gone once these are mended or show then.
-    pub const MAX: usize = 200;
-
-    /// Adds one, unless there are too many already.
-    pub fn push(&self, complaint: Complaint) {
-        let mut list = self.list.borrow_mut();
-        if list.len() < Self::MAX {
-            list.push(complaint);
-        }
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.list.borrow().len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.list.borrow().is_empty()
-    }
-
-    /// The problems in the order of their place.
-    #[must_use]
-    pub fn into_sorted(self) -> Vec<Complaint> {
-        let mut list = self.list.into_inner();
-        list.sort_by_key(|c| (c.span.start, c.span.end));
-        list
-    }
-}
+pub use super::complaint::{Complaint, Complaints, Hint};
+pub use super::tree::{Entry, Node, Span, Spanned, Value};
 
 /// Reads one table. When it is dropped, every key that was never asked for is reported as unknown.
 #[derive(Debug)]
@@ -546,35 +396,6 @@ fn part_span(text: &Spanned<String>, at: Option<usize>, len: usize) -> Span {
     }
 }
 
-const UNITS: [(&str, u64); 10] = [
-    ("B", 1),
-    ("kB", 1_000),
-    ("KB", 1_000),
-    ("KiB", 1 << 10),
-    ("MB", 1_000_000),
-    ("MiB", 1 << 20),
-    ("GB", 1_000_000_000),
-    ("GiB", 1 << 30),
-    ("TB", 1_000_000_000_000),
-    ("TiB", 1 << 40),
-];
-
-/// Bytes of a size with its unit; whole numbers only.
-fn parse_size(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let number: u64 = text[..digits].parse().ok()?;
-    let unit = text[digits..].trim_start();
-    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    number.checked_mul(*factor)
-}
-
-/// A size in the largest unit that holds it without a fraction.
-fn format_size(bytes: u64) -> String {
-    let fits = |factor: u64| bytes >= factor && bytes.is_multiple_of(factor);
-    let (unit, factor) = UNITS.into_iter().rev().filter(|(_, f)| fits(*f)).max_by_key(|(_, f)| *f).unwrap_or(("B", 1));
-    format!("{}{unit}", bytes / factor)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -694,19 +515,5 @@ mod tests {
         let node = table(vec![("c", text(&"\x1b[2J".repeat(100)))]);
         let found = complaints(&node, |b| assert_eq!(b.choice("c", &[("copy", 1)]), None));
         assert!(!found[0].contains('\x1b') && found[0].len() < 120, "{found:?}");
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(parse_size("10MB"), Some(10_000_000));
-        assert_eq!(parse_size("1 GiB"), Some(1 << 30));
-        assert_eq!(
-            (parse_size("10"), parse_size("MB"), parse_size("99999999TiB"), parse_size("-1B")),
-            (None, None, None, None)
-        );
-        assert_eq!(
-            (format_size(0), format_size(4096), format_size(10_000_000)),
-            ("0B".into(), "4KiB".into(), "10MB".into())
-        );
     }
 }

@@ -124,11 +124,13 @@ pub enum MoveKind {
     Remove,
     /// Rename the original: like `Place`, and it is found by identity when it is not at `src`.
     Original,
+    /// Remove `src` after the folders were synced: the source of a copy across devices.
+    RemoveSource,
 }
 
 impl MoveKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 4] = [Self::Place, Self::Replace, Self::Remove, Self::Original];
+    pub const ALL: [Self; 5] = [Self::Place, Self::Replace, Self::Remove, Self::Original, Self::RemoveSource];
 
     /// The number that the store keeps.
     #[must_use]

@@ -4,8 +4,9 @@
 //! import `model`; `model` imports nothing of ours.
 
 pub mod action;
-pub mod crash;
 pub mod block;
+pub mod complaint;
+pub mod crash;
 pub mod failure;
 pub mod filter;
 pub mod ids;
@@ -13,11 +14,15 @@ pub mod job;
 pub mod ledger;
 pub mod ports;
 pub mod retry;
+mod size;
+#[cfg(test)]
+pub mod sample;
 pub mod state;
 pub mod task;
 pub mod template;
 pub mod text;
 pub mod time;
+pub mod tree;
 pub mod view;
 
 pub use action::{Action, Desk, FileType, Input, JobOrder, Kind, OutputFile, Report, Work};

@@ -80,6 +80,15 @@ enum Part {
     Value(Placeholder),
 }
 
+/// A piece of a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Text that stands for itself, braces resolved.
+    Text(&'a str),
+    /// A value to be filled in.
+    Value(Placeholder),
+}
+
 /// A text with placeholders, checked. `{{` and `}}` stand for braces.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Template {
@@ -161,6 +170,14 @@ impl Template {
         self.parts.iter().filter_map(|p| match p {
             Part::Value(v) => Some(*v),
             Part::Text(_) => None,
+        })
+    }
+
+    /// Its pieces, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.parts.iter().map(|p| match p {
+            Part::Text(t) => Piece::Text(t),
+            Part::Value(v) => Piece::Value(*v),
         })
     }
 

@@ -1,0 +1,14 @@
+//! Reading optional keys of a configuration table.
+
+use crate::model::Block;
+
+/// An optional key: `Some(None)` when it is absent, `None` when it is there and wrong (the block was told).
+#[expect(clippy::option_option, reason = "absent, wrong and right are three things, and `?` takes the wrong one away")]
+pub(super) fn optional<'a, T>(
+    block: &mut Block<'a>,
+    key: &str,
+    read: impl FnOnce(&mut Block<'a>, &str) -> Option<T>,
+) -> Option<Option<T>> {
+    let value = read(block, key);
+    if value.is_none() && block.has(key) { None } else { Some(value) }
+}

@@ -1,0 +1,141 @@
+//! A desk for tests: outputs are files in a temporary folder, and children end as the test says.
+
+use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Level, OutputFile, Progress, Stop};
+use crate::model::{Action, Desk, Failure, Input, JobId, JobOrder, Report, RunId, Vars, Work};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What a child does instead of running.
+type Script = Box<dyn Fn(&ChildSpec) -> Result<ChildExit, Failure> + Send + Sync>;
+
+/// The desk.
+pub(super) struct TestDesk {
+    /// The folder of everything.
+    pub(super) dir: tempfile::TempDir,
+    /// Temporary and final path of every output that was opened.
+    outputs: Mutex<Vec<(PathBuf, PathBuf)>>,
+    /// How far the attempt came.
+    pub(super) progress: Mutex<Vec<Progress>>,
+    /// Every child that was asked for.
+    pub(super) children: Mutex<Vec<ChildSpec>>,
+    script: Script,
+    /// How often the attempt may still ask before it is told to stop.
+    pub(super) patience: AtomicUsize,
+}
+
+impl TestDesk {
+    /// A desk whose children succeed.
+    pub(super) fn new() -> Self {
+        Self::with_children(|_| Ok(ChildExit { code: Some(0), ..ChildExit::default() }))
+    }
+
+    /// A desk whose children end as `script` says.
+    pub(super) fn with_children(
+        script: impl Fn(&ChildSpec) -> Result<ChildExit, Failure> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            outputs: Mutex::default(),
+            progress: Mutex::default(),
+            children: Mutex::default(),
+            script: Box::new(script),
+            patience: AtomicUsize::new(usize::MAX),
+        }
+    }
+
+    /// Final paths of the outputs that were opened.
+    pub(super) fn written(&self) -> Vec<PathBuf> {
+        self.outputs.lock().unwrap().iter().map(|(_, target)| target.clone()).collect()
+    }
+
+    /// Content of the output with this name.
+    pub(super) fn bytes(&self, name: &str) -> Vec<u8> {
+        let outputs = self.outputs.lock().unwrap();
+        let found = outputs.iter().find(|(_, target)| target.file_name().is_some_and(|n| n == name));
+        let (temp, _) = found.unwrap_or_else(|| panic!("no output {name} in {outputs:?}"));
+        std::fs::read(temp).unwrap()
+    }
+
+    /// The same as JSON.
+    pub(super) fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.bytes(name)).unwrap()
+    }
+}
+
+impl Desk for TestDesk {
+    fn outputs(&self, target: &Path, siblings: &dyn Fn(&Path) -> Vec<PathBuf>) -> Result<Vec<OutputFile>, Failure> {
+        let mut outputs = self.outputs.lock().unwrap();
+        let mut files = Vec::new();
+        for target in std::iter::once(target.to_path_buf()).chain(siblings(target)) {
+            let temp = self.dir.path().join(format!(".sb-1-1-{}.part", outputs.len()));
+            files.push(OutputFile {
+                file: File::create_new(&temp).unwrap(),
+                temp: temp.clone(),
+                target: target.clone(),
+            });
+            outputs.push((temp, target));
+        }
+        Ok(files)
+    }
+
+    fn log(&self, _: Level, _: &str) {}
+
+    fn progress(&self, progress: Progress) {
+        self.progress.lock().unwrap().push(progress);
+    }
+
+    fn stopped(&self) -> Option<Stop> {
+        let left = self.patience.load(Ordering::SeqCst);
+        self.patience.store(left.saturating_sub(1), Ordering::SeqCst);
+        (left == 0).then_some(Stop::Cancel)
+    }
+
+    fn child(&self, spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>> {
+        let exit = (self.script)(&spec);
+        self.children.lock().unwrap().push(spec);
+        Box::pin(std::future::ready(exit))
+    }
+}
+
+/// A claimed file with this content, modified at the beginning of 2026.
+pub(super) fn input(desk: &TestDesk, name: &str, raw: &[u8]) -> Input {
+    let path = desk.dir.path().join(name);
+    std::fs::write(&path, raw).unwrap();
+    Input {
+        file: File::open(&path).unwrap(),
+        path,
+        name: name.into(),
+        size: raw.len() as u64,
+        mtime_ns: 1_767_225_600_000_000_000,
+        label: format!("/inbox/{name}"),
+    }
+}
+
+/// An order for a job of the task `docs`, whose configuration lies in `/base`.
+pub(super) fn order(desk: &Arc<TestDesk>, input: Option<Input>) -> JobOrder {
+    let name = input.as_ref().map(|i| i.name.clone()).unwrap_or_default();
+    let vars = Vars { name, task: "docs".into(), run: 7, job: 12, n: 1, ..Vars::default() };
+    let scratch = desk.dir.path().join("scratch");
+    std::fs::create_dir_all(&scratch).unwrap();
+    JobOrder {
+        job: JobId(12),
+        run: RunId(7),
+        attempt: 2,
+        vars,
+        base: "/base".into(),
+        input,
+        upstream: Vec::new(),
+        scratch,
+        desk: desk.clone(),
+    }
+}
+
+/// Does the work of an order.
+pub(super) fn run(action: Arc<dyn Action>, order: JobOrder) -> Result<Report, Failure> {
+    match action.work(order) {
+        Work::Blocking(work) => work(),
+        Work::Async(work) => tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work),
+    }
+}

@@ -1,0 +1,67 @@
+//! One lane: the jobs of one task that are claimed, at work, or wanted.
+
+use super::{Effect, Ready};
+use crate::model::Millis;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A claim takes about this long; jobs shorter than it are claimed ahead, so that workers never wait for the disk.
+const CLAIM_AHEAD: Duration = Duration::from_millis(20);
+/// Most jobs claimed ahead in one lane. They count as running, so a longer list would hide who is really at work.
+pub(super) const AHEAD_MAX: u32 = 256;
+
+/// The state of one lane.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// Most jobs at work at once; 0 when the configuration no longer has the task.
+    pub concurrency: u32,
+    pub priority: i32,
+    pub paused: bool,
+    /// Jobs in the queue, as the store last said.
+    pub queued: u64,
+    pub next_due: Option<Millis>,
+    /// Jobs asked for in the claim under way; 0 if there is none.
+    pub claiming: u32,
+    /// Claimed, not started.
+    pub ready: VecDeque<Ready>,
+    pub executing: u32,
+    /// The first ready job was cancelled: it is stopped as soon as it starts.
+    pub stop_first: bool,
+    /// Executing jobs when the concurrency was last lowered: allowed to end.
+    pub executing_before: u32,
+    /// Number of the last start, over all lanes.
+    pub last_start: u64,
+    /// Mean time at work, in milliseconds; grows slowly towards new values.
+    mean_ms: Option<f64>,
+}
+
+impl Lane {
+    /// Takes the length of an attempt into account.
+    pub(super) fn learn(&mut self, took: Duration) {
+        let ms = took.as_secs_f64() * 1000.0;
+        self.mean_ms = Some(self.mean_ms.map_or(ms, |mean| mean + (ms - mean) * 0.2));
+    }
+
+    /// Jobs to hold ready beyond the free workers: none for long jobs, more the shorter they are.
+    pub(super) fn ahead(&self) -> u32 {
+        let Some(mean) = self.mean_ms else { return 0 };
+        let per_worker = CLAIM_AHEAD.as_secs_f64() * 1000.0 / mean.max(0.01);
+        if per_worker < 1.0 {
+            return 0;
+        }
+        let all = per_worker * f64::from(self.concurrency);
+        if all >= f64::from(AHEAD_MAX) { AHEAD_MAX } else { all as u32 }
+    }
+
+    /// Whether it may claim and start jobs, as far as it is concerned.
+    pub(super) fn is_open(&self) -> bool {
+        self.concurrency > 0 && !self.paused
+    }
+
+    /// Puts what is ready back.
+    pub(super) fn give_back(&mut self, effects: &mut Vec<Effect>) {
+        if !self.ready.is_empty() {
+            effects.push(Effect::PutBack { jobs: self.ready.drain(..).collect() });
+        }
+    }
+}

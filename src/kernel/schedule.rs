@@ -1,0 +1,130 @@
+//! After every input: start what may start, claim what is wanted, arm the one timer, and see whether a stop is done.
+
+use super::lane::AHEAD_MAX;
+use super::{Effect, Ending, Kernel, UNSETTLED_MAX};
+use crate::model::action::Stop;
+use crate::model::{Millis, TaskName};
+
+impl Kernel {
+    pub(super) fn schedule(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        self.finish_ending(now, effects);
+        if self.ending != Ending::No || self.paused {
+            for lane in self.lanes.values_mut() {
+                lane.give_back(effects);
+            }
+        } else {
+            for lane in self.lanes.values_mut().filter(|l| !l.is_open()) {
+                lane.give_back(effects);
+            }
+            self.start_ready(effects);
+            if self.store_ok {
+                self.claim(effects);
+            }
+        }
+        self.arm(now, effects);
+    }
+
+    fn finish_ending(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        if let Ending::Draining(until) = self.ending
+            && now >= until
+        {
+            self.stop_all(effects);
+        }
+        if matches!(self.ending, Ending::Draining(_) | Ending::Stopping) && self.is_idle() {
+            self.ending = Ending::Over;
+            effects.push(Effect::Leave);
+        }
+    }
+
+    /// The open lanes: higher priority first, and among equals the one that has not started a job for longest.
+    fn order(&self) -> Vec<TaskName> {
+        let mut open: Vec<(i32, u64, &TaskName)> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.is_open())
+            .map(|(task, lane)| (-lane.priority, lane.last_start, task))
+            .collect();
+        open.sort();
+        open.into_iter().map(|(_, _, task)| TaskName::clone(task)).collect()
+    }
+
+    fn start_ready(&mut self, effects: &mut Vec<Effect>) {
+        while self.executing.len() < self.workers as usize {
+            let next = self
+                .order()
+                .into_iter()
+                .find(|task| self.lanes.get(task).is_some_and(|l| !l.ready.is_empty() && l.executing < l.concurrency));
+            let Some(task) = next else { break };
+            let Some(lane) = self.lanes.get_mut(&task) else { break };
+            let Some(ready) = lane.ready.pop_front() else { break };
+            lane.executing += 1;
+            lane.executing_before = lane.executing;
+            self.starts += 1;
+            lane.last_start = self.starts;
+            self.executing.insert(ready.job, task);
+            effects.push(Effect::Start { ready });
+            if std::mem::take(&mut lane.stop_first) {
+                effects.push(Effect::Stop { job: ready.job, why: Stop::Cancel });
+            }
+        }
+    }
+
+    fn claim(&mut self, effects: &mut Vec<Effect>) {
+        if self.unsettled >= UNSETTLED_MAX {
+            return;
+        }
+        let busy = self.executing.len() as u32;
+        let mut free = self.workers.saturating_sub(busy);
+        for lane in self.lanes.values() {
+            free = free.saturating_sub(lane.ready.len() as u32 + lane.claiming);
+        }
+        for task in self.order() {
+            let workers = self.workers;
+            let unsettled = self.unsettled;
+            let Some(lane) = self.lanes.get_mut(&task) else { continue };
+            if lane.claiming > 0 || lane.queued == 0 {
+                continue;
+            }
+            let held = lane.ready.len() as u32;
+            let slots = free.min(lane.concurrency.saturating_sub(lane.executing + held));
+            let ahead = lane.ahead().min(AHEAD_MAX);
+            // Claimed ahead in large pieces: a new claim only when half of the last one is used up.
+            let refill = if ahead > 0 && held * 2 <= ahead {
+                (ahead + lane.concurrency.min(workers)).saturating_sub(held)
+            } else {
+                0
+            };
+            let max = slots.max(refill).min(u32::try_from(lane.queued).unwrap_or(u32::MAX));
+            if max == 0 {
+                continue;
+            }
+            lane.claiming = max;
+            free = free.saturating_sub(max);
+            let running_limit = lane.executing + held + unsettled + max;
+            effects.push(Effect::Claim { task, max, running_limit });
+        }
+    }
+
+    /// One timer for everything: the next waiting job of any lane, or the end of a drain.
+    fn arm(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let due = match self.ending {
+            Ending::No => self.lanes.values().filter_map(|l| l.next_due).min(),
+            Ending::Draining(until) => Some(until),
+            Ending::Stopping | Ending::Over => None,
+        };
+        let Some(at) = due else { return };
+        if at <= now && self.ending == Ending::No {
+            for lane in self.lanes.values_mut() {
+                if lane.next_due.is_some_and(|d| d <= now) {
+                    lane.next_due = None;
+                }
+            }
+            effects.push(Effect::PromoteDue);
+            return self.arm(now, effects);
+        }
+        if self.timer.is_none_or(|t| t != at) {
+            self.timer = Some(at);
+            effects.push(Effect::Wake { at });
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The only place that starts tasks and threads, so that a stop can wait for all of them. Children are started by
+//! [`super::child`], which is part of it.
+
+use crate::model::action::BoxFuture;
+use crate::model::ports::Spawner;
+use std::sync::Mutex;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+/// Starts tasks and threads on one runtime, and waits for them.
+#[derive(Debug)]
+pub struct Tracker {
+    handle: Handle,
+    tasks: TaskTracker,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+}
+
+impl Tracker {
+    /// A tracker on the current runtime.
+    #[must_use]
+    pub fn new(handle: Handle) -> Self {
+        Self { handle, tasks: TaskTracker::new(), threads: Mutex::new(Vec::new()) }
+    }
+
+    /// Runs blocking work and waits for its answer; none if it panicked.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        #[expect(clippy::disallowed_methods, reason = "this is the place that starts blocking work")]
+        let started = self.handle.spawn_blocking(work);
+        started.await.ok()
+    }
+
+    /// The runtime, for threads that must wait for an answer of it.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Waits until every task and thread has ended. Whoever calls has told them to.
+    pub async fn wait(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        let threads = self.threads.lock().map(|mut t| std::mem::take(&mut *t)).unwrap_or_default();
+        self.run(move || {
+            for thread in threads {
+                // A thread that panicked has said so; there is nothing left of it to wait for.
+                let _ = thread.join();
+            }
+        })
+        .await;
+    }
+}
+
+impl Spawner for Tracker {
+    fn task(&self, _name: &'static str, work: BoxFuture<()>) {
+        self.tasks.spawn_on(work, &self.handle);
+    }
+
+    fn thread(&self, name: String, work: Box<dyn FnOnce() + Send + 'static>) {
+        match std::thread::Builder::new().name(name.clone()).spawn(work) {
+            Ok(thread) => {
+                if let Ok(mut threads) = self.threads.lock() {
+                    threads.push(thread);
+                }
+            }
+            Err(error) => tracing::error!("cannot start the thread {name}: {error}"),
+        }
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+        #[expect(clippy::disallowed_methods, reason = "this is the place that starts blocking work")]
+        let started = self.tasks.spawn_blocking_on(work, &self.handle);
+        drop(started);
+    }
+}
