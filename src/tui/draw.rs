@@ -86,7 +86,8 @@ fn header(app: &App, area: Rect, buf: &mut Buffer) {
         (Link::Up, Some(_)) => ("stopped", Meaning::Attention),
     };
     spans.push(Span::styled(format!("  {} ", theme.glyphs.live), theme.style(meaning)));
-    let uptime = app.uptime_ms().filter(|_| word == "running").map_or_else(String::new, |ms| format!(" {}", time::uptime(ms)));
+    let uptime =
+        app.uptime_ms().filter(|_| word == "running").map_or_else(String::new, |ms| format!(" {}", time::uptime(ms)));
     spans.push(Span::styled(format!("{word}{uptime}"), theme.style(Meaning::Plain)));
     if app.read_only {
         spans.push(Span::styled("  read-only", theme.style(Meaning::Attention)));
@@ -228,7 +229,15 @@ fn footer(app: &App, area: Rect, buf: &mut Buffer) {
                 Action::CopyPath,
                 Action::Back,
             ],
-            PaneId::Logs => &[Action::Filter, Action::Level, Action::LogTab, Action::AllLogs, Action::Last, Action::Zoom, Action::Back],
+            PaneId::Logs => &[
+                Action::Filter,
+                Action::Level,
+                Action::LogTab,
+                Action::AllLogs,
+                Action::Last,
+                Action::Zoom,
+                Action::Back,
+            ],
             PaneId::System => &[Action::Pause, Action::Trigger, Action::PauseAll, Action::Zoom, Action::Back],
         };
         let mut spans = keys(app, own, left.saturating_sub(tail));

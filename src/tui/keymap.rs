@@ -99,7 +99,11 @@ mod tests {
         assert_eq!(find(KeyCode::Char('d'), KeyModifiers::CONTROL, PaneId::Logs), Some(Action::HalfDown));
         assert_eq!(find(KeyCode::Char('c'), KeyModifiers::CONTROL, PaneId::Logs), Some(Action::Leave));
         assert_eq!(find(KeyCode::Tab, KeyModifiers::SHIFT, PaneId::Logs), Some(Action::PreviousPane));
-        assert_eq!(find(KeyCode::Char('L'), plain, PaneId::Queue), Some(Action::Level), "found, and refused with a reason");
+        assert_eq!(
+            find(KeyCode::Char('L'), plain, PaneId::Queue),
+            Some(Action::Level),
+            "found, and refused with a reason"
+        );
         assert_eq!(find(KeyCode::F(5), plain, PaneId::Queue), None);
     }
 }

@@ -324,7 +324,10 @@ mod tests {
         let selection = Selection { id: SelectionId(9), count: 12, names: vec!["a".into()], rev: 1 };
         assert!(layer.awaits(7) && !layer.awaits(8));
         layer.counted(&selection);
-        assert!(matches!(press(&mut layer, KeyCode::Enter), Answer::Do(Intent::Act(Verb::Skip, Target::Selection(SelectionId(9))), _)));
+        assert!(matches!(
+            press(&mut layer, KeyCode::Enter),
+            Answer::Do(Intent::Act(Verb::Skip, Target::Selection(SelectionId(9))), _)
+        ));
     }
 
     #[test]

@@ -87,7 +87,9 @@ pub enum Ended {
 /// No terminal, no supervisor that answers at the start, or a terminal that cannot be written to.
 pub async fn run(client: Client, options: Options) -> Result<Ended, Fatal> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        return Err(Fatal::new(Exit::Usage, "the dashboard needs a terminal").hint("`shiftboss status` prints the state"));
+        return Err(
+            Fatal::new(Exit::Usage, "the dashboard needs a terminal").hint("`shiftboss status` prints the state")
+        );
     }
     let status = client.status().await?;
     let variable = |name| std::env::var(name).unwrap_or_default();

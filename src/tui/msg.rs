@@ -2,9 +2,9 @@
 //! compiler lists the rest.
 
 use super::rows::PageRequest;
-use crate::model::view::{Done, JobDetail, JobsPage, LogLine, LogsPage, Selection, Status, Tick, Triggered};
 use crate::model::action::Level;
 use crate::model::ports::Target;
+use crate::model::view::{Done, JobDetail, JobsPage, LogLine, LogsPage, Selection, Status, Tick, Triggered};
 use crate::model::{Filter, JobId, Millis};
 use crossterm::event::{KeyEvent, MouseEvent};
 

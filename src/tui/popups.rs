@@ -76,8 +76,15 @@ fn line(app: &App, meaning: Meaning, content: &str) -> Line<'static> {
 }
 
 /// A box in the middle of the screen; line `input.0` of it is a line being typed.
-fn boxed(app: &App, title: &str, lines: &[Line<'static>], input: Option<(usize, &Input)>, buf: &mut Buffer) -> Option<Position> {
-    let longest = lines.iter().map(|l| l.spans.iter().map(|s| text::width(&s.content)).sum::<usize>()).max().unwrap_or(0);
+fn boxed(
+    app: &App,
+    title: &str,
+    lines: &[Line<'static>],
+    input: Option<(usize, &Input)>,
+    buf: &mut Buffer,
+) -> Option<Position> {
+    let longest =
+        lines.iter().map(|l| l.spans.iter().map(|s| text::width(&s.content)).sum::<usize>()).max().unwrap_or(0);
     let width = u16::try_from(longest.max(text::width(title) + 4).max(46) + 6).unwrap_or(u16::MAX).min(app.size.0);
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(app.size.1);
     let area = Rect::new((app.size.0 - width) / 2, (app.size.1 - height) / 3, width, height);
@@ -96,7 +103,12 @@ fn opened(app: &App, area: Rect, title: &str, buf: &mut Buffer) -> Rect {
         let at = Rect { x: area.x.saturating_add(2), width: area.width.saturating_sub(4), ..area };
         put(buf, at, 0, [Span::styled(format!(" {title} "), app.theme.style(Meaning::Focus))]);
     }
-    Rect::new(area.x.saturating_add(3), area.y.saturating_add(1), area.width.saturating_sub(6), area.height.saturating_sub(2))
+    Rect::new(
+        area.x.saturating_add(3),
+        area.y.saturating_add(1),
+        area.width.saturating_sub(6),
+        area.height.saturating_sub(2),
+    )
 }
 
 /// A line being typed, scrolled so that the cursor is seen.
@@ -147,7 +159,8 @@ fn palette(app: &App, input: &Input, index: usize, buf: &mut Buffer) -> Option<P
         let glyphs = app.theme.glyphs;
         let refused = refusal.is_some();
         let style = |m: Meaning| app.theme.style(if refused { Meaning::Dim } else { m });
-        let about = text::fit(refusal.as_deref().unwrap_or(spec.doc), usize::from(inner.width).saturating_sub(26), glyphs);
+        let about =
+            text::fit(refusal.as_deref().unwrap_or(spec.doc), usize::from(inner.width).saturating_sub(26), glyphs);
         let spans = [
             Span::styled(text::left(&key, 7, glyphs), style(Meaning::Focus)),
             Span::styled(text::left(spec.name, 18, glyphs), style(Meaning::Strong)),

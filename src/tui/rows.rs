@@ -225,7 +225,8 @@ impl Rows {
             self.chase -= 1;
             self.go_to(self.len().saturating_sub(1));
         }
-        self.top = if was_at_top && self.first == 0 && self.index < room { 0 } else { self.index.saturating_sub(screen_row) };
+        self.top =
+            if was_at_top && self.first == 0 && self.index < room { 0 } else { self.index.saturating_sub(screen_row) };
         true
     }
 

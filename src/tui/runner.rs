@@ -88,21 +88,21 @@ impl Runner {
             Cmd::Status => self.ask_status(),
             Cmd::Jobs(request, filter) => self.bring(async move {
                 let query = JobsQuery { filter, after: request.after.clone(), limit: Some(PAGE), since_rev: None };
-                let page = client.jobs(&query).await.map_err(say);
+                let page = client.jobs(&query).await.map_err(|e| say(&e));
                 Msg::Jobs(request, page)
             }),
             Cmd::Detail(id) => {
-                self.bring(async move { Msg::Detail(id, client.job(id).await.map(Box::new).map_err(say)) });
+                self.bring(async move { Msg::Detail(id, client.job(id).await.map(Box::new).map_err(|e| say(&e))) });
             }
             Cmd::Follow(epoch, scope) => self.read(Follower::new(client, epoch, scope)),
             Cmd::Select(number, filter) => {
                 let q = filter.to_string();
-                self.bring(async move { Msg::Selected(number, client.select(&q).await.map_err(say)) });
+                self.bring(async move { Msg::Selected(number, client.select(&q).await.map_err(|e| say(&e))) });
             }
             Cmd::Act(verb, target, reason) => self
-                .bring(async move { Msg::Acted(verb, act(&client, verb, target, reason).await.map_err(say)) }),
+                .bring(async move { Msg::Acted(verb, act(&client, verb, target, reason).await.map_err(|e| say(&e))) }),
             Cmd::Trigger(task) => self.bring(async move {
-                let result = client.trigger(&task, None).await.map_err(say);
+                let result = client.trigger(&task, None).await.map_err(|e| say(&e));
                 Msg::Triggered(task, result)
             }),
             Cmd::Switch { task, pause } => self.bring(async move {
@@ -111,7 +111,7 @@ impl Runner {
                 } else {
                     client.resume(task.as_deref()).await
                 };
-                Msg::Switched { task, paused: pause, result: result.map_err(say) }
+                Msg::Switched { task, paused: pause, result: result.map_err(|e| say(&e)) }
             }),
             // About the terminal: the loop has done them.
             Cmd::Feed(_) | Cmd::Copy(_) | Cmd::Mouse(_) | Cmd::Suspend | Cmd::Repaint | Cmd::Leave => {}
@@ -133,7 +133,7 @@ impl Runner {
         let ask = async move {
             match client.status().await {
                 Ok(status) => Brought::Status(Msg::Status(Box::new(status))),
-                Err(error) => Brought::Status(Msg::Unknown(say(error))),
+                Err(error) => Brought::Status(Msg::Unknown(say(&error))),
             }
         };
         self.work.push(ask.boxed());
@@ -162,7 +162,7 @@ fn too_many(cmd: &Cmd) -> Option<Msg> {
     }
 }
 
-fn say(error: ClientError) -> String {
+fn say(error: &ClientError) -> String {
     match error.hint() {
         Some(hint) => format!("{error} ({hint})"),
         None => error.to_string(),

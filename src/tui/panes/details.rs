@@ -216,7 +216,8 @@ fn record(page: &mut Page<'_>, error: &Failure) {
         ]));
         if let Some((start, len)) = span.filter(|_| failed) {
             let start = start - from.min(start);
-            let carets: String = std::iter::repeat_n(page.theme.glyphs.caret, len.min(room.saturating_sub(start))).collect();
+            let carets: String =
+                std::iter::repeat_n(page.theme.glyphs.caret, len.min(room.saturating_sub(start))).collect();
             page.lines.push(Line::from(vec![
                 Span::styled(format!("{:>w$} {bar} ", "", w = digits + 1), dim),
                 Span::styled(format!("{}{carets}", " ".repeat(start)), page.theme.style(Meaning::Failed)),

@@ -63,7 +63,8 @@ fn draw_jobs(app: &App, area: Rect, buf: &mut Buffer) {
     if lines.is_empty() {
         let scope = &app.logs.scope;
         let narrowed = scope.job.is_some() || scope.search.is_some() || scope.level == Some(Level::Error);
-        let say = if narrowed { "no lines: the filter may hide some (L: level, a: all sources)" } else { "no lines yet" };
+        let say =
+            if narrowed { "no lines: the filter may hide some (L: level, a: all sources)" } else { "no lines yet" };
         let say = text::fit(say, area.width.into(), app.theme.glyphs);
         return put(buf, area, 0, [Span::styled(say, app.theme.style(Meaning::Dim))]);
     }
@@ -133,7 +134,10 @@ fn draw_supervisor(app: &App, area: Rect, buf: &mut Buffer) {
     if area.width < WIDGET_MIN || area.height == 0 {
         return;
     }
-    TuiLoggerWidget::default().formatter(Box::new(OneLine { theme: app.theme })).state(&app.logs.widget).render(area, buf);
+    TuiLoggerWidget::default()
+        .formatter(Box::new(OneLine { theme: app.theme }))
+        .state(&app.logs.widget)
+        .render(area, buf);
 }
 
 /// One line for each record, cut at the edge: time, level, target, message.

@@ -59,7 +59,7 @@ impl Pane for System {
 fn gauge(app: &App, name: &str, share: f64, value: &str, width: usize) -> Vec<Span<'static>> {
     const NAME: usize = 5;
     let glyphs = app.theme.glyphs;
-    let room = width.saturating_sub(NAME + 1 + text::width(&value));
+    let room = width.saturating_sub(NAME + 1 + text::width(value));
     // Full is not failed: attention, not red.
     let meaning = if share >= 0.9 { Meaning::Attention } else { Meaning::Focus };
     vec![

@@ -3,8 +3,8 @@
 use crate::clock;
 use crate::model::action::Level;
 use crate::model::view::{
-    ActionView, AttemptView, Banner, CauseView, Counts, FileView, Gauges, Gravity, JobDetail, JobView, JobsPage, LogLine,
-    LogsPage, Paused, ProgressView, Status, TaskView, Throughput, Tick,
+    ActionView, AttemptView, Banner, CauseView, Counts, FileView, Gauges, Gravity, JobDetail, JobView, JobsPage,
+    LogLine, LogsPage, Paused, ProgressView, Status, TaskView, Throughput, Tick,
 };
 use crate::model::{CauseId, ContextLine, Failure, FailureClass, JobId, JobState, Millis, RunId};
 use crate::tui::app::App;
@@ -137,13 +137,27 @@ pub fn busy_rows() -> Vec<JobView> {
             finished_at: Some(stamp(14, 2, 8)),
             ..JobView { input: "/srv/inbox/contract.pdf".into(), ..job(18_338, JobState::Succeeded) }
         },
-        JobView { reason: Some("known bad".into()), finished_at: Some(stamp(12, 0, 0)), ..job(18_300, JobState::Skipped) },
+        JobView {
+            reason: Some("known bad".into()),
+            finished_at: Some(stamp(12, 0, 0)),
+            ..job(18_300, JobState::Skipped)
+        },
         JobView { finished_at: Some(stamp(9, 0, 0)), ..job(18_200, JobState::Cancelled) },
     ]
 }
 
 pub fn counts() -> Counts {
-    Counts { waiting: 2, queued: 128, running: 2, succeeded: 18_204, failed: 3, skipped: 1, cancelled: 1, retry: 2, placing: 0 }
+    Counts {
+        waiting: 2,
+        queued: 128,
+        running: 2,
+        succeeded: 18_204,
+        failed: 3,
+        skipped: 1,
+        cancelled: 1,
+        retry: 2,
+        placing: 0,
+    }
 }
 
 pub fn gauges() -> Gauges {
@@ -229,7 +243,8 @@ pub fn tick(rev: i64) -> Tick {
 }
 
 pub fn detail(job: JobView) -> JobDetail {
-    let file = |role: &str, path: String| FileView { role: role.into(), path, size: Some(4_100_000), at: stamp(14, 0, 2) };
+    let file =
+        |role: &str, path: String| FileView { role: role.into(), path, size: Some(4_100_000), at: stamp(14, 0, 2) };
     let settled = job.state == JobState::Failed;
     JobDetail {
         attempts: vec![AttemptView {
@@ -357,7 +372,10 @@ impl Bench {
     /// Answers what was asked for as a server would, until nothing more is; other commands are left.
     pub fn answer(&mut self) {
         loop {
-            let asked = self.cmds.iter().position(|c| matches!(c, Cmd::Jobs(..) | Cmd::Detail(_) | Cmd::Follow(..) | Cmd::Status));
+            let asked = self
+                .cmds
+                .iter()
+                .position(|c| matches!(c, Cmd::Jobs(..) | Cmd::Detail(_) | Cmd::Follow(..) | Cmd::Status));
             let Some(at) = asked else { return };
             match self.cmds.remove(at) {
                 Cmd::Jobs(request, _) => {

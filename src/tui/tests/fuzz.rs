@@ -52,9 +52,9 @@ fn rows() -> impl Strategy<Value = Vec<JobView>> {
 }
 
 const KEYS: [&str; 44] = [
-    "j", "k", "g", "G", "pgdn", "pgup", "ctrl-d", "ctrl-u", "tab", "backtab", "enter", "esc", "space", "v", "*", "/", "r",
-    "R", "s", "S", "x", "p", "P", "t", "l", "a", "[", "]", "y", "Y", "z", "F", "m", "?", ":", "1", "2", "3", "5", "6", "L",
-    "right", "n", "up",
+    "j", "k", "g", "G", "pgdn", "pgup", "ctrl-d", "ctrl-u", "tab", "backtab", "enter", "esc", "space", "v", "*", "/",
+    "r", "R", "s", "S", "x", "p", "P", "t", "l", "a", "[", "]", "y", "Y", "z", "F", "m", "?", ":", "1", "2", "3", "5",
+    "6", "L", "right", "n", "up",
 ];
 
 fn check(bench: &Bench) {
