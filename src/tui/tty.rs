@@ -12,8 +12,7 @@ use crossterm::event::{
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, raise};
 use std::io::{self, Write, stdin, stdout};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Once;
@@ -89,8 +88,9 @@ pub fn set_mouse(ours: bool) -> io::Result<()> {
 /// Gives the terminal back and stops this process, as the shell's job control expects; takes it again afterwards.
 pub fn suspend(mouse: bool) -> io::Result<()> {
     give_back();
-    // STOP and not TSTP: our own handler would catch the latter.
-    kill(Pid::this(), Signal::SIGSTOP)?;
+    // STOP and not TSTP: our own handler would catch the latter. Raised in this thread: sent to the process, another
+    // thread could take it, and this one would take the terminal again before it stops.
+    raise(Signal::SIGSTOP)?;
     take(mouse)
 }
 
