@@ -179,6 +179,7 @@ pub fn keys(app: &App, actions: &[Action], width: usize) -> Vec<Span<'static>> {
         let name = match action {
             Action::Leave if app.is_at_top() => "detach",
             Action::Leave => "back",
+            Action::Pause if app.task_under_cursor().is_some_and(|t| t.paused.is_some()) => "resume",
             _ => spec.name,
         };
         let needed = text::width(&key) + 1 + name.len() + 2;
@@ -259,5 +260,13 @@ fn tiny(app: &App, area: Rect, buf: &mut Buffer) {
         let (sign, _, meaning) = app.theme.state(job);
         let name = text::fit_middle(&queue::name(job), usize::from(area.width).saturating_sub(2), app.theme.glyphs);
         put(buf, area, row + 1, [Span::styled(format!("{sign} {name}"), app.theme.style(meaning))]);
+    }
+    // Never a question that nobody sees: the last line is its place, also where it is the only one.
+    let said = app.notice.as_ref().map(|n| n.text.clone());
+    if let Some(line) = app.layers.last().map(super::layers::Layer::brief).or(said) {
+        let last = Rect { y: area.bottom().saturating_sub(1), height: area.height.min(1), ..area };
+        clear(buf, last);
+        let line = text::fit(&line, area.width.into(), app.theme.glyphs);
+        put(buf, last, 0, [Span::styled(line, app.theme.style(Meaning::Focus))]);
     }
 }

@@ -9,6 +9,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 pub struct Chord {
     code: KeyCode,
     ctrl: bool,
+    /// No action has such a key: Esc and a letter that arrive together must not be that letter.
+    alt: bool,
 }
 
 impl Chord {
@@ -19,7 +21,8 @@ impl Chord {
             KeyCode::Tab if key.modifiers.contains(KeyModifiers::SHIFT) => KeyCode::BackTab,
             code => code,
         };
-        Self { code, ctrl: key.modifiers.contains(KeyModifiers::CONTROL) }
+        let alt = key.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::META | KeyModifiers::SUPER);
+        Self { code, ctrl: key.modifiers.contains(KeyModifiers::CONTROL), alt }
     }
 
     /// The chord of a spelling: `j`, `G`, `enter`, `ctrl-d`.
@@ -51,7 +54,7 @@ impl Chord {
                 }
             }
         };
-        Some(Self { code, ctrl })
+        Some(Self { code, ctrl, alt: false })
     }
 }
 
@@ -104,6 +107,7 @@ mod tests {
             Some(Action::Level),
             "found, and refused with a reason"
         );
+        assert_eq!(find(KeyCode::Char('r'), KeyModifiers::ALT, PaneId::Queue), None);
         assert_eq!(find(KeyCode::F(5), plain, PaneId::Queue), None);
     }
 }

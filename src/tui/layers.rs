@@ -181,6 +181,24 @@ impl Layer {
     }
 }
 
+impl Layer {
+    /// The layer on one line, for a terminal where nothing else fits.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Help(_) => "the help needs more room: Esc".to_owned(),
+            Self::Prompt(p) => format!("{} y/n", p.title),
+            Self::Reason(r) => format!("{} {}", r.title, r.input.value()),
+            Self::Filter(input) => format!("/ {}", input.value()),
+            Self::Tasks(_) => "choosing a task needs more room: Esc".to_owned(),
+            Self::Palette(input, index) => {
+                let name = found(input.value()).get(*index).map_or("nothing", |s| s.name);
+                format!(": {}  Enter: {name}", input.value())
+            }
+        }
+    }
+}
+
 impl Reason {
     fn key(&mut self, key: KeyEvent, reasons: &[&str]) -> Answer {
         self.error = None;
@@ -257,7 +275,7 @@ fn insert(input: &mut Input, c: char) {
 }
 
 fn edit(input: &mut Input, key: KeyEvent) {
-    let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+    let ctrl = key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
     let request = match (key.code, ctrl) {
         (KeyCode::Char(c), false) => return insert(input, c),
         (KeyCode::Char('a'), true) | (KeyCode::Home, _) => InputRequest::GoToStart,

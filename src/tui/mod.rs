@@ -17,7 +17,6 @@ pub mod layout;
 pub mod logbook;
 pub mod msg;
 pub mod panes;
-mod perform;
 mod popups;
 pub mod rows;
 mod runner;

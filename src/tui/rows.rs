@@ -35,6 +35,8 @@ struct Page {
     rows: Vec<JobView>,
     next: Option<String>,
     stale: bool,
+    /// When it was read, counted in answers.
+    read: u64,
 }
 
 /// The rows at hand, and the cursor.
@@ -51,6 +53,7 @@ pub struct Rows {
     cursor: Option<JobId>,
     index: usize,
     chase: u32,
+    answers: u64,
     /// First row on the screen, counted in the rows held.
     pub top: usize,
     /// Rows that match the filter.
@@ -75,6 +78,7 @@ impl Default for Rows {
             cursor: None,
             index: 0,
             chase: 0,
+            answers: 0,
             top: 0,
             matching: 0,
             more: false,
@@ -187,21 +191,9 @@ impl Rows {
         if !refresh {
             return None;
         }
-        // The page with the cursor first, then the others.
-        let here = self.page_of(self.index);
-        let stale = |i: &usize| self.pages.get(*i).is_some_and(|p| p.stale);
-        Some(here).filter(stale).or_else(|| (0..self.pages.len()).find(stale)).map(|i| self.first + i)
-    }
-
-    fn page_of(&self, index: usize) -> usize {
-        let mut left = index;
-        for (i, page) in self.pages.iter().enumerate() {
-            if left < page.rows.len() {
-                return i;
-            }
-            left -= page.rows.len();
-        }
-        self.pages.len().saturating_sub(1)
+        // The one read longest ago, so that under steady change each gets its turn.
+        let stale = self.pages.iter().enumerate().filter(|(_, p)| p.stale);
+        stale.min_by_key(|(_, p)| p.read).map(|(i, _)| self.first + i)
     }
 
     /// Takes an answer. `room` is how many rows the pane shows at least. Answers whether anything was taken.
@@ -214,7 +206,8 @@ impl Rows {
         let was_at_top = self.first == 0 && self.top == 0;
         (self.matching, self.more, self.rev, self.loaded) = (page.matching, page.more, page.rev, true);
         let next = page.next.clone();
-        self.put(request.page, Page { rows: page.jobs, next, stale: false });
+        self.answers += 1;
+        self.put(request.page, Page { rows: page.jobs, next, stale: false, read: self.answers });
         if self.starts.len() == request.page + 1 {
             self.starts.extend(page.next.map(Some));
         } else if let (Some(start), Some(next)) = (self.starts.get_mut(request.page + 1), page.next) {
@@ -416,6 +409,23 @@ mod tests {
         rows.first();
         settle(&mut rows, &ids);
         assert_eq!(rows.selected().unwrap().id, JobId(2_000));
+    }
+
+    #[test]
+    fn under_steady_change_every_page_gets_its_turn() {
+        let ids: Vec<i64> = (1..=250).rev().collect();
+        let mut rows = Rows::default();
+        settle(&mut rows, &ids);
+        rows.step(90);
+        settle(&mut rows, &ids);
+        let mut asked = Vec::new();
+        for _ in 0..4 {
+            rows.touch();
+            let request = rows.want(true).unwrap();
+            asked.push(request.page);
+            rows.absorb(&request, serve(&ids, &request), 20);
+        }
+        assert_eq!(asked, [0, 1, 0, 1]);
     }
 
     #[test]

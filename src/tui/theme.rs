@@ -102,7 +102,7 @@ impl Theme {
     pub fn selected(&self, focused: bool) -> Style {
         match (self.depth, focused) {
             (Depth::Mono | Depth::Ansi, true) => Style::new().add_modifier(Modifier::REVERSED),
-            (Depth::Mono | Depth::Ansi, false) => Style::new().add_modifier(Modifier::UNDERLINED),
+            (Depth::Mono | Depth::Ansi, false) => Style::new().add_modifier(Modifier::BOLD),
             (Depth::Indexed, true) => Style::new().bg(Color::Indexed(237)),
             (Depth::Indexed, false) => Style::new().bg(Color::Indexed(235)),
         }

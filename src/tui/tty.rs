@@ -68,8 +68,11 @@ fn take(mouse: bool) -> io::Result<()> {
 /// Gives the terminal back, once. Errors are ignored: there is nobody to tell, and the rest must still be tried.
 fn give_back() {
     if HELD.swap(false, Ordering::SeqCst) {
-        let _ = execute!(stdout(), DisableMouseCapture);
-        let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        // A line that takes nothing would hold us here: then only the modes are restored.
+        if can_write() {
+            let _ = execute!(stdout(), DisableMouseCapture);
+            let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        }
         let _ = disable_raw_mode();
     }
 }

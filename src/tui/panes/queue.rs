@@ -129,10 +129,9 @@ fn draw_row(
 fn input_cell(app: &App, job: &JobView, width: usize) -> String {
     const BAR: usize = 8;
     let glyphs = app.theme.glyphs;
-    let share = app.progress.get(&job.id).filter(|_| job.state == JobState::Running).and_then(|p| {
-        let total = p.bytes_total.filter(|t| *t > 0)?;
-        Some(p.bytes as f64 / total as f64)
-    });
+    let progress = app.progress.get(&job.id).filter(|_| job.state == JobState::Running);
+    let share = progress.and_then(|p| Some(p.bytes as f64 / p.bytes_total.filter(|t| *t > 0)? as f64));
+    let rows = progress.map(|p| format!("{} rows", time::count(p.rows))).filter(|_| share.is_none());
     match share {
         Some(share) if width >= BAR + 5 + 8 => {
             let room = width - BAR - 6;
@@ -144,7 +143,13 @@ fn input_cell(app: &App, job: &JobView, width: usize) -> String {
             let name = text::fit_middle(&name(job), width - 5, glyphs);
             format!("{} {:>4}", text::left(&name, width - 5, glyphs), bar::percent(share))
         }
-        _ => text::fit_middle(&name(job), width, glyphs),
+        _ => match rows.filter(|r| text::width(r) + 10 <= width) {
+            Some(rows) => {
+                let room = width - text::width(&rows) - 1;
+                format!("{} {rows}", text::left(&text::fit_middle(&name(job), room, glyphs), room, glyphs))
+            }
+            None => text::fit_middle(&name(job), width, glyphs),
+        },
     }
 }
 

@@ -42,7 +42,7 @@ impl Pane for System {
         let tasks = app.status.as_ref().map_or(0, |s| s.tasks.len());
         let mut at = 0;
         let room = usize::from(area.height);
-        for line in gauges.into_iter().chain(flow) {
+        for line in gauges.into_iter().chain(flow).chain(listed(app, area.width.into())) {
             put(buf, area, at, line);
             at += 1;
         }
@@ -156,6 +156,21 @@ fn flow(app: &App, width: usize) -> Vec<Vec<Span<'static>>> {
             ]
         })
         .collect()
+}
+
+/// Files that stay where they are, if there are any.
+fn listed(app: &App, width: usize) -> Option<Vec<Span<'static>>> {
+    let listed = app.status.as_ref().map(|s| &s.listed).filter(|l| l.count > 0)?;
+    let glyphs = app.theme.glyphs;
+    let first = listed.files.first().map_or_else(String::new, |f| {
+        let name = f.path.rsplit('/').next().unwrap_or(&f.path);
+        format!("{name}: {}", f.reason)
+    });
+    let head = text::left("stay", 7, glyphs) + &text::right(&time::count(listed.count), 8, glyphs) + "  ";
+    Some(vec![
+        Span::styled(head, app.theme.style(Meaning::Attention)),
+        Span::styled(text::fit(&first, width.saturating_sub(17), glyphs), app.theme.style(Meaning::Dim)),
+    ])
 }
 
 fn draw_tasks(app: &App, area: Rect, buf: &mut Buffer) {

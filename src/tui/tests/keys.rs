@@ -411,3 +411,25 @@ fn an_idle_screen_changes_its_clock_and_nothing_else() {
     let cells = before.diff(&b.buffer()).len();
     assert!(cells <= 2, "{cells} cells changed in an idle second");
 }
+
+#[test]
+fn a_question_is_seen_on_the_smallest_terminal() {
+    for size in [(30, 6), (60, 1)] {
+        let mut b = Bench::busy(size.0, size.1, Depth::Mono);
+        b.keys("space space r");
+        assert!(b.screen().contains("retry 2 marked jobs? y/n"), "{}", b.screen());
+    }
+}
+
+#[test]
+fn files_that_nobody_takes_are_named() {
+    let mut b = bench();
+    let mut left = status();
+    left.listed.count = 3;
+    left.listed.files.push(crate::model::view::ListedFile {
+        path: "/srv/inbox/readme.doc".into(),
+        reason: "no task matches".into(),
+    });
+    b.send(Msg::Status(Box::new(left)));
+    assert!(b.screen().contains("readme.doc: no task"), "{}", b.screen());
+}

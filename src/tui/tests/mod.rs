@@ -1,5 +1,6 @@
 //! Tests of the whole dashboard: screens as text, keys as commands, hostile data.
 
+mod bench;
 pub mod fixture;
 mod fuzz;
 mod keys;

@@ -1,16 +1,14 @@
 //! What keys, the mouse and popups do to the dashboard.
 
-use super::action::Action;
-use super::app::{App, MARKS_MAX, Marks, REASONS_MAX};
-use super::keymap;
-use super::layers::{Answer, Intent, Layer, Prompt, Reason, names};
-use super::logbook::Tab;
-use super::msg::{Cmd, LogScope, Verb};
-use super::panes::{PaneId, details, queue};
-use crate::model::filter::Test;
-use crate::model::ports::Target;
 use crate::model::view::JobView;
 use crate::model::{Filter, JobState};
+use crate::tui::action::Action;
+use crate::tui::app::{App, MARKS_MAX, Marks};
+use crate::tui::keymap;
+use crate::tui::layers::{Answer, Layer};
+use crate::tui::logbook::Tab;
+use crate::tui::msg::{Cmd, LogScope, Verb};
+use crate::tui::panes::{PaneId, details, queue};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use std::collections::BTreeMap;
 use tui_input::Input;
@@ -274,115 +272,6 @@ impl App {
         self.rows.renew();
     }
 
-    /// The jobs that an action is about: the marked ones, else the selected one.
-    fn act(&mut self, verb: Verb) -> Vec<Cmd> {
-        let chosen: Vec<_> = match &self.marks {
-            Marks::Matching => return self.act_on_matching(verb),
-            Marks::Ids(ids) if !ids.is_empty() => ids.iter().map(|(id, name)| (*id, name.clone())).collect(),
-            Marks::Ids(_) => self.rows.selected().iter().map(|j| (j.id, queue::name(j))).collect(),
-        };
-        let count = chosen.len() as u64;
-        let (ids, labels): (Vec<_>, Vec<_>) = chosen.into_iter().unzip();
-        let target = Target::Jobs(ids);
-        let what = match labels.as_slice() {
-            [one] => one.clone(),
-            _ => format!("{count} marked jobs"),
-        };
-        let facts = if count == 1 { Vec::new() } else { names(&labels, count) };
-        match verb {
-            Verb::Skip => self.ask_reason(format!("skip {what}: why?"), facts, Some(target), None),
-            Verb::Retry if count == 1 => return vec![Cmd::Act(Verb::Retry, target, None)],
-            Verb::Retry | Verb::Cancel => self.layers.push(Layer::Prompt(Prompt {
-                title: format!("{} {what}?", verb.order()),
-                facts,
-                intent: Some(Intent::Act(verb, target)),
-                counting: None,
-            })),
-        }
-        Vec::new()
-    }
-
-    /// What failed and matches the filter: the supervisor counts and freezes it first.
-    fn act_on_matching(&mut self, verb: Verb) -> Vec<Cmd> {
-        self.prompts += 1;
-        let number = self.prompts;
-        let mut filter = self.filter.clone();
-        // Never wider than what is shown; and without a word about states, only what an operator has to decide.
-        if !filter.terms.iter().any(|t| matches!(t.test, Test::State(_) | Test::Retry)) {
-            filter = filter.and(Test::State(JobState::Failed));
-        }
-        let facts = vec![format!("filter: {filter}")];
-        if verb == Verb::Skip {
-            self.ask_reason("skip: counting".to_owned(), facts, None, Some(number));
-        } else {
-            self.layers.push(Layer::Prompt(Prompt {
-                title: format!("{}: counting", verb.order()),
-                facts,
-                intent: None,
-                counting: Some((verb, number)),
-            }));
-        }
-        vec![Cmd::Select(number, filter)]
-    }
-
-    fn ask_reason(&mut self, title: String, facts: Vec<String>, target: Option<Target>, counting: Option<u64>) {
-        let input = Input::default();
-        self.layers.push(Layer::Reason(Reason { title, facts, target, counting, input, recalled: None, error: None }));
-    }
-
-    fn do_it(&mut self, intent: Intent, reason: Option<String>) -> Vec<Cmd> {
-        if let Some(reason) = &reason {
-            self.reasons.retain(|r| r != reason);
-            self.reasons.push_front(reason.clone());
-            self.reasons.truncate(REASONS_MAX);
-        }
-        vec![match intent {
-            Intent::Act(verb, target) => Cmd::Act(verb, target, reason),
-            Intent::Trigger(task) => Cmd::Trigger(task),
-            Intent::PauseAll(pause) => Cmd::Switch { task: None, pause },
-        }]
-    }
-
-    fn pause_task(&mut self) -> Vec<Cmd> {
-        let Some(task) = self.task_under_cursor() else { return Vec::new() };
-        vec![Cmd::Switch { task: Some(task.name.clone()), pause: task.paused.is_none() }]
-    }
-
-    fn ask_pause_all(&mut self) {
-        let paused = self.status.as_ref().is_some_and(|s| s.paused.is_some());
-        let (title, fact) = if paused {
-            ("resume everything?", "tasks that were paused one by one stay paused")
-        } else {
-            ("pause everything?", "running jobs go on, no new ones start, landed files are still queued")
-        };
-        self.layers.push(Layer::Prompt(Prompt {
-            title: title.to_owned(),
-            facts: vec![fact.to_owned()],
-            intent: Some(Intent::PauseAll(!paused)),
-            counting: None,
-        }));
-    }
-
-    fn task_of_interest(&self) -> usize {
-        let name = self.task_under_cursor().map(|t| t.name.as_str());
-        let tasks = self.status.as_ref().map_or(&[][..], |s| &s.tasks);
-        tasks.iter().position(|t| Some(t.name.as_str()) == name).unwrap_or(0)
-    }
-
-    fn ask_trigger(&mut self, index: usize) {
-        let Some(task) = self.status.as_ref().and_then(|s| s.tasks.get(index)) else { return };
-        let mut facts = vec![format!("{}, normally started by {} {}", task.action, task.trigger, task.source)];
-        if task.paused.is_some() {
-            facts.push("it is paused: its job will wait".to_owned());
-        }
-        self.layers.push(Layer::Prompt(Prompt {
-            title: format!("start {} now?", task.name),
-            facts,
-            intent: Some(Intent::Trigger(task.name.clone())),
-            counting: None,
-        }));
-    }
-
     fn follow(&mut self, scope: LogScope) -> Vec<Cmd> {
         let epoch = self.logs.renew(scope.clone());
         vec![Cmd::Follow(epoch, scope)]
@@ -457,7 +346,7 @@ impl App {
     /// What is marked, for the footer: `12 marked of 340 matching`.
     #[must_use]
     pub fn marked(&self) -> Option<String> {
-        let matching = super::widgets::time::count(self.rows.matching);
+        let matching = crate::tui::widgets::time::count(self.rows.matching);
         match &self.marks {
             Marks::Matching => Some(format!("all {matching} matching marked")),
             Marks::Ids(ids) if ids.is_empty() => self.range.map(|_| "range: v marks it, Esc drops it".to_owned()),
@@ -468,7 +357,7 @@ impl App {
     /// `137 of 18,341`: how many match the filter, of how many there are.
     #[must_use]
     pub fn extent(&self) -> String {
-        use super::widgets::time::count;
+        use crate::tui::widgets::time::count;
         let more = if self.rows.more { "more than " } else { "" };
         format!("{more}{} of {}", count(self.rows.matching), count(self.counts.total().max(self.rows.matching)))
     }
