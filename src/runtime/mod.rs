@@ -1,1 +1,43 @@
-//! To be written.
+//! The runtime acts: it owns the one loop that feeds the kernel and carries out its effects, and everything that work
+//! needs: taking files, workers, the pipeline that decides and places, watched folders, operator actions, recovery.
+//!
+//! It guarantees that every job started is decided exactly once, that nothing visible happens before its decision is on
+//! the disk, and that a stop says who is still running.
+
+mod child;
+mod desk;
+mod devices;
+mod folders;
+mod health;
+mod housekeeping;
+mod idle;
+pub mod locks;
+mod looping;
+mod operate;
+mod orphans;
+mod pipeline;
+mod plan;
+mod prepare;
+mod read;
+mod record;
+pub mod recover;
+mod ruling;
+mod shared;
+mod spawn;
+mod spill;
+mod spool;
+mod start;
+mod stop;
+mod stray;
+mod sync;
+mod take;
+mod ticks;
+mod watching;
+mod why;
+mod worker;
+
+pub use operate::Operations;
+pub use read::Reads;
+pub use shared::Shared;
+pub use start::{Ended, Mode, Options, Supervisor, offline};
+pub use why::Reasons;

@@ -295,7 +295,7 @@ async fn finish(shared: &Arc<Shared>, done: Vec<Placing>) {
                 crash::point("s9.after_finish");
                 shared.store_works().await;
                 let bytes = answer.over.iter().map(|o| o.bytes).sum();
-                shared.flow.finished(answer.over.len() as u64, bytes);
+                shared.flow.finished(u32::try_from(answer.over.len()).unwrap_or(u32::MAX), bytes);
                 shared.tell_lanes(answer.lanes).await;
                 break;
             }

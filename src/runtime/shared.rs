@@ -13,8 +13,8 @@ use crate::model::ledger::{ClaimAnswer, LaneHint, Ledger};
 use crate::model::view::{Banner, Gravity};
 use crate::model::{JobId, Millis, Task, TaskName};
 use crate::store::Store;
-use crate::telemetry::logs::Log;
-use crate::telemetry::throughput::Flow;
+use crate::telemetry::Log;
+use crate::telemetry::{Gauges, Throughput};
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -57,7 +57,9 @@ pub struct Shared {
     /// The life-cycle log.
     pub log: Arc<Log>,
     /// Finished jobs and bytes per second.
-    pub flow: Flow,
+    pub flow: Throughput,
+    /// What the machine does.
+    pub gauges: Gauges,
     /// Starts tasks and threads.
     pub tracker: Arc<Tracker>,
     /// Folders in use.

@@ -157,3 +157,21 @@ fn add(sum: &mut Counts, more: &Counts) {
     }
     sum.retry += more.retry;
 }
+
+impl Queries {
+    /// Jobs in the queue, from the kept counts.
+    pub fn queued(&self) -> Result<u64, StoreError> {
+        self.with(|conn| {
+            conn.prepare_cached("SELECT coalesce(sum(n), 0) FROM count WHERE slot = ?1")?
+                .query_row([JobState::Queued.code()], |r| r.get(0))
+        })
+    }
+
+    /// Jobs that wait and are due before a time.
+    pub fn due_before(&self, before: Millis) -> Result<u64, StoreError> {
+        self.with(|conn| {
+            conn.prepare_cached("SELECT count(*) FROM task t JOIN job j ON j.task = t.id AND j.state = 0 AND j.not_before <= ?1")?
+                .query_row([before], |r| r.get(0))
+        })
+    }
+}
