@@ -99,6 +99,7 @@ impl Visit for Said {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
             "task" => self.task = Some(format!("{value:?}")),
+            "job" => self.job = format!("{value:?}").parse().ok().map(JobId),
             _ => self.add(field, format_args!("{value:?}")),
         }
     }
@@ -177,7 +178,7 @@ mod tests {
             .with(LogLayer { log: log.clone() })
             .with(lines::layer().with_writer(move || writer.clone()).event_format(OneLine));
         tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(target: "shiftboss::files::watch", task = "orders", job = 7_i64, size = 3, "seen {}", "a\x1b[2Jb");
+            tracing::info!(target: "shiftboss::files::watch", task = "orders", job = %JobId(7), size = 3, "seen {}", "a\x1b[2Jb");
             tracing::error!(target: "shiftboss", code = "x", "down");
             tracing::debug!(target: "shiftboss", "too fine");
             tracing::error!(target: "hyper", "not ours");
