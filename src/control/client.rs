@@ -13,7 +13,9 @@ mod stream;
 
 pub use stream::{Events, LogEvents};
 
-use super::wire::{ActBody, ErrorBody, PAGE_MAX, ReloadAnswer, SelectBody, StopBody, TriggerBody};
+use super::wire::{
+    ActBody, ErrorBody, PAGE_MAX, PEER_REFUSED, ReloadAnswer, SelectBody, StopBody, TriggerBody, UNKNOWN_ROUTE,
+};
 use crate::error::{Exit, Fatal};
 use crate::model::ports::{JobsQuery, LogsQuery, Refusal, Target};
 use crate::model::view::{
@@ -42,10 +44,6 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// Largest answer accepted, in bytes; a larger one is an error.
 pub const ANSWER_MAX: usize = 64 * 1024 * 1024;
 
-/// Code of the error that the server gives to a peer it does not admit.
-pub const PEER_REFUSED: &str = "peer_refused";
-/// Code of the error for a path that the server does not know.
-pub const UNKNOWN_ROUTE: &str = "unknown_route";
 /// Code of the refusal that stands for [`ClientError::NotRunning`].
 pub const NOT_RUNNING: &str = "not_running";
 

@@ -12,6 +12,11 @@ pub const PAGE_MAX: u32 = 1000;
 /// Most connections at once; a further one is closed at once.
 pub const CONNECTIONS_MAX: usize = 64;
 
+/// Code of the error that a peer gets who is not admitted.
+pub const PEER_REFUSED: &str = "peer_refused";
+/// Code of the error for a path that the server does not know.
+pub const UNKNOWN_ROUTE: &str = "unknown_route";
+
 /// An error answer: `{"error": {"code", "message", "hint"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {

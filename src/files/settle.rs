@@ -112,6 +112,12 @@ pub enum Verdict {
 }
 
 impl Candidate {
+    /// A file found by a scan that has been unchanged for its settle time already.
+    #[must_use]
+    pub const fn settled(print: Print, rule: Rule, now: Now) -> Self {
+        Self { print, arrival: Arrival::Scanned, rule, denied: false, changed: now.mono, due: now.mono }
+    }
+
     /// Judges a look at the open file: what it is now, and whether the kernel says that a process writes to it.
     #[must_use]
     pub fn judge(&self, print: &Print, writer_open: Option<bool>, now: Now) -> Verdict {

@@ -15,6 +15,8 @@ pub mod ledger;
 pub mod ports;
 pub mod retry;
 mod size;
+#[cfg(test)]
+pub mod sample;
 pub mod state;
 pub mod task;
 pub mod template;

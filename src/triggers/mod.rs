@@ -1,1 +1,3 @@
-//! To be written.
+//! What starts a job. [`watch`] notices files that land in folders.
+
+pub mod watch;

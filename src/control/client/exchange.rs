@@ -124,14 +124,7 @@ impl Exchange<'_> {
         };
         let stream = match timeout(CONNECT_MAX, connect).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(e)) => {
-                let socket = self.socket.to_path_buf();
-                return Err(match e.kind() {
-                    ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::NotRunning { socket },
-                    ErrorKind::PermissionDenied => ClientError::PermissionDenied { socket },
-                    _ => broken("connect to the supervisor")(e),
-                });
-            }
+            Ok(Err(e)) => return Err(not_connected(self.socket, &e)),
             Err(_) => return Err(too_slow("connect to the supervisor", CONNECT_MAX)),
         };
         http1::handshake(TokioIo::new(stream)).await.map_err(broken("connect to the supervisor"))
@@ -194,6 +187,16 @@ fn request(
     builder.body(Full::from(body.unwrap_or_default())).map_err(broken("write the request"))
 }
 
+/// What a failed connect means. A folder that we may not look into is no proof that nobody is there.
+fn not_connected(socket: &Path, error: &std::io::Error) -> ClientError {
+    let socket = socket.to_path_buf();
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::NotRunning { socket },
+        ErrorKind::PermissionDenied => ClientError::PermissionDenied { socket },
+        _ => broken("connect to the supervisor")(error),
+    }
+}
+
 fn broken<E: Display>(doing: &'static str) -> impl Fn(E) -> ClientError {
     move |e| ClientError::Broken { doing, cause: e.to_string() }
 }
@@ -205,6 +208,17 @@ fn too_slow(doing: &'static str, limit: Duration) -> ClientError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn permission_denied_is_never_taken_for_not_running() {
+        let at = Path::new("/srv/run/control.sock");
+        let error = |kind: ErrorKind| not_connected(at, &kind.into());
+        assert!(error(ErrorKind::NotFound).is_not_running());
+        assert!(error(ErrorKind::ConnectionRefused).is_not_running());
+        assert_eq!(error(ErrorKind::PermissionDenied), ClientError::PermissionDenied { socket: at.into() });
+        assert!(matches!(error(ErrorKind::NotADirectory), ClientError::Broken { .. }));
+        assert!(matches!(error(ErrorKind::TimedOut), ClientError::Broken { .. }));
+    }
 
     #[test]
     fn query_values_are_encoded() {

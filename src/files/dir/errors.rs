@@ -39,7 +39,7 @@ pub fn is_busy(error: &io::Error) -> bool {
     matches!(errno(error), Some(Errno::EAGAIN | Errno::EBUSY | Errno::ETXTBSY))
 }
 
-/// It is not a regular file (see [`Dir::open_read`]), or the name is none.
+/// It is not a regular file (see [`super::Dir::open_read`]), or the name is none.
 #[must_use]
 pub fn is_not_regular(error: &io::Error) -> bool {
     error.raw_os_error().is_none() && error.kind() == io::ErrorKind::InvalidInput

@@ -1,0 +1,151 @@
+//! What an attempt may touch: temporary outputs, the log, its progress, a child.
+
+use super::child::{self, Lines};
+use super::shared::{Live, Shared};
+use super::spill::Spill;
+use crate::files::dir::Dir;
+use crate::files::names::temp_name;
+use crate::files::reserve::Reservation;
+use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Desk, Level, OutputFile, Progress, Stop};
+use crate::model::job::Claimed;
+use crate::model::{Failure, text};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Most outputs of one attempt.
+const OUTPUTS_MAX: u32 = 1000;
+
+/// A temporary output and the name that it will take.
+#[derive(Debug)]
+pub struct Temp {
+    /// Folder of both.
+    pub dir: Arc<Dir>,
+    /// The temporary name.
+    pub name: OsString,
+    /// The final path.
+    pub target: PathBuf,
+}
+
+/// The desk of one attempt.
+pub struct JobDesk {
+    shared: Arc<Shared>,
+    claimed: Claimed,
+    live: Arc<Live>,
+    next: AtomicU32,
+    state: Mutex<State>,
+    spill: Spill,
+}
+
+#[derive(Default)]
+struct State {
+    temps: Vec<Temp>,
+    held: Vec<Reservation>,
+    exit: Option<i32>,
+}
+
+/// What an attempt left on its desk.
+pub struct Left {
+    /// The temporary outputs.
+    pub temps: Vec<Temp>,
+    /// Their final names, held.
+    pub held: Vec<Reservation>,
+    /// Exit code of the last child.
+    pub exit: Option<i32>,
+    /// The first lines of its own output.
+    pub log_head: Option<String>,
+    /// Where the rest lies.
+    pub log_ref: Option<PathBuf>,
+}
+
+impl JobDesk {
+    /// A desk for an attempt.
+    pub fn new(shared: Arc<Shared>, claimed: Claimed, live: Arc<Live>) -> Self {
+        let spill = Spill::new(shared.config.load().data_dir.join("output"), claimed.job, claimed.attempt);
+        Self { shared, claimed, live, next: AtomicU32::new(0), state: Mutex::default(), spill }
+    }
+
+    /// Takes what the attempt left. Called once, after the action has ended.
+    pub fn clear(&self) -> Left {
+        let state = std::mem::take(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        let (log_head, log_ref) = self.spill.finish();
+        Left { temps: state.temps, held: state.held, exit: state.exit, log_head, log_ref }
+    }
+
+    fn open_temp(&self, target: &Path) -> std::io::Result<(OutputFile, Temp)> {
+        let folder = target.parent().unwrap_or_else(|| Path::new("/"));
+        let dir = self.shared.folders.make(folder)?;
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = temp_name(self.claimed.job, self.claimed.attempt, n);
+        let file = dir.create_new(&name, 0o666)?;
+        let temp = folder.join(&name);
+        let output = OutputFile { file, temp, target: target.to_owned() };
+        Ok((output, Temp { dir, name, target: target.to_owned() }))
+    }
+}
+
+impl Desk for JobDesk {
+    fn outputs(&self, target: &Path, siblings: &dyn Fn(&Path) -> Vec<PathBuf>) -> Result<Vec<OutputFile>, Failure> {
+        let fault = |e: &std::io::Error| Failure::io("output", "create", target, e);
+        if self.next.load(Ordering::Relaxed) >= OUTPUTS_MAX {
+            return Err(Failure::permanent("too_many_outputs", format!("more than {OUTPUTS_MAX} outputs")));
+        }
+        let held =
+            self.shared.names.reserve(target, self.claimed.job, siblings, None).map_err(|e| fault(&e))?;
+        let mut outputs = Vec::with_capacity(held.paths.len());
+        for path in &held.paths {
+            let (output, temp) = self.open_temp(path).map_err(|e| fault(&e))?;
+            outputs.push(output);
+            self.state.lock().unwrap_or_else(PoisonError::into_inner).temps.push(temp);
+        }
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).held.push(held);
+        Ok(outputs)
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        self.spill.line(line.as_bytes());
+        self.shared.say(level, &self.claimed, line);
+    }
+
+    fn progress(&self, progress: Progress) {
+        *self.live.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
+    fn stopped(&self) -> Option<Stop> {
+        self.live.stop.reason()
+    }
+
+    fn child(&self, spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>> {
+        let lines = ChildLines {
+            shared: Arc::clone(&self.shared),
+            claimed: self.claimed.clone(),
+            spill: self.spill.clone(),
+            program: text::bytes(spec.program.as_encoded_bytes()),
+        };
+        let live = Arc::clone(&self.live);
+        Box::pin(async move {
+            let ended = child::run(spec, &live.stop, &lines).await;
+            super::orphans::forget(&lines.shared, &lines.claimed);
+            ended
+        })
+    }
+}
+
+struct ChildLines {
+    shared: Arc<Shared>,
+    claimed: Claimed,
+    spill: Spill,
+    program: String,
+}
+
+impl Lines for ChildLines {
+    fn line(&self, level: Level, raw: &[u8]) {
+        self.spill.line(raw);
+        self.shared.log.append(level, Some(&self.claimed.task), Some(self.claimed.job), Some(&self.program), &text::bytes(raw));
+    }
+
+    fn started(&self, group: i32) {
+        super::orphans::remember(&self.shared, &self.claimed, group);
+    }
+}

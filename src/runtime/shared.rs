@@ -1,0 +1,157 @@
+//! What the parts of a running supervisor share.
+
+use super::spawn::Tracker;
+use super::stop::StopSwitch;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::files::folders::Folders;
+use crate::files::reserve::Names;
+use crate::kernel::{Input, Kernel};
+use crate::model::action::{Level, Progress};
+use crate::model::job::Claimed;
+use crate::model::ledger::{ClaimAnswer, LaneHint, Ledger};
+use crate::model::view::{Banner, Gravity};
+use crate::model::{JobId, Millis, Task, TaskName};
+use crate::store::Store;
+use crate::telemetry::logs::Log;
+use crate::telemetry::throughput::Flow;
+use arc_swap::ArcSwap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Notify, mpsc};
+
+/// What reaches the loop. It may hold this many; a sender beyond that waits.
+pub const EVENTS_MAX: usize = 4096;
+
+/// What reaches the loop.
+#[derive(Debug)]
+pub enum Event {
+    /// For the kernel.
+    Kernel(Input),
+    /// A claim was answered.
+    Claimed(TaskName, Box<ClaimAnswer>),
+    /// The configuration was read again.
+    Reloaded,
+}
+
+/// A job at work.
+#[derive(Debug)]
+pub struct Live {
+    /// Stops it.
+    pub stop: Arc<StopSwitch>,
+    /// How far it has come.
+    pub progress: Mutex<Progress>,
+}
+
+/// What the parts share. One per supervisor.
+pub struct Shared {
+    /// The configuration that is live.
+    pub config: ArcSwap<Config>,
+    /// The store, for reading.
+    pub store: Store,
+    /// The durable queue; in tests perhaps with faults in front of the store.
+    pub ledger: Arc<dyn Ledger>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The life-cycle log.
+    pub log: Arc<Log>,
+    /// Finished jobs and bytes per second.
+    pub flow: Flow,
+    /// Starts tasks and threads.
+    pub tracker: Arc<Tracker>,
+    /// Folders in use.
+    pub folders: Arc<Folders>,
+    /// Final names in use.
+    pub names: Arc<Names>,
+    /// To the loop.
+    pub events: mpsc::Sender<Event>,
+    /// Jobs at work.
+    pub live: Mutex<HashMap<JobId, Arc<Live>>>,
+    /// The kernel; the loop alone steps it, others ask it why.
+    pub kernel: Mutex<Kernel>,
+    /// What is held, paused or degraded, by code.
+    pub banners: Mutex<BTreeMap<String, Banner>>,
+    /// Rises with everything that `status` shows and ticks do not.
+    pub status_rev: AtomicU64,
+    /// Rung when anything changed.
+    pub changed: Notify,
+    /// Whether the store can write.
+    pub store_ok: AtomicBool,
+    /// Inputs over [`super::sync::LARGE`] at work: no whole file system is synced meanwhile.
+    pub large: AtomicU32,
+    /// Name of this host.
+    pub host: String,
+    /// When this supervisor started.
+    pub started_at: Millis,
+}
+
+impl Shared {
+    /// Now.
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// The task as configured now.
+    pub fn task(&self, name: &str) -> Option<Arc<Task>> {
+        self.config.load().task(name).cloned()
+    }
+
+    /// Says something about a job in the log.
+    pub fn say(&self, level: Level, job: &Claimed, message: &str) {
+        self.log.append(level, Some(&job.task), Some(job.job), None, message);
+    }
+
+    /// Sends to the loop; waits for room. After the loop has ended nobody listens, which is no error.
+    pub async fn tell(&self, event: Event) {
+        let _ = self.events.send(event).await;
+    }
+
+    /// Sends queue lengths to the loop.
+    pub async fn tell_lanes(&self, lanes: Vec<LaneHint>) {
+        if !lanes.is_empty() {
+            self.tell(Event::Kernel(Input::Waiting(lanes))).await;
+        }
+        self.touch();
+    }
+
+    /// Something changed that a screen may show.
+    pub fn touch(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Something changed that only `status` shows.
+    pub fn touch_status(&self) {
+        self.status_rev.fetch_add(1, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Shows a banner until it is taken down.
+    pub fn banner(&self, gravity: Gravity, code: &str, text: impl Into<String>) {
+        let since = Some(crate::clock::rfc3339(self.now()));
+        let text = text.into();
+        let mut banners = self.banners.lock().unwrap_or_else(PoisonError::into_inner);
+        match banners.get_mut(code) {
+            Some(known) if known.text == text => return,
+            Some(known) => known.text = text,
+            None => {
+                banners.insert(code.to_owned(), Banner { gravity, code: code.to_owned(), text, since });
+            }
+        }
+        drop(banners);
+        self.touch_status();
+    }
+
+    /// Takes a banner down.
+    pub fn clear_banner(&self, code: &str) {
+        let gone = self.banners.lock().unwrap_or_else(PoisonError::into_inner).remove(code);
+        if gone.is_some() {
+            self.touch_status();
+        }
+    }
+
+    /// The job at work with this number.
+    pub fn live_job(&self, job: JobId) -> Option<Arc<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).get(&job).cloned()
+    }
+}

@@ -1,0 +1,211 @@
+//! One attempt from its claim to its end: take the file, run the action, contain whatever it does. It answers exactly
+//! once, to the pipeline that decides and places.
+
+use super::desk::{JobDesk, Left};
+use super::pipeline::Pipeline;
+use super::shared::{Event, Live, Shared};
+use super::stop::StopSwitch;
+use super::take::{self, Take, Taken};
+use crate::kernel::Input;
+use crate::model::action::{BoxFuture, FileType, Input as FileInput, JobOrder, Level, Progress, Report, Stop, Work};
+use crate::model::job::Claimed;
+use crate::model::{Failure, FailureClass, Millis, Task, Vars, crash, text};
+use futures_util::FutureExt;
+use std::any::Any;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Bytes read to tell a file's type.
+const HEAD: usize = 512;
+
+/// An attempt that has ended.
+pub struct Ended {
+    /// The job as it was claimed.
+    pub claimed: Claimed,
+    /// Its task, as configured at the claim.
+    pub task: Arc<Task>,
+    /// How it ended.
+    pub end: End,
+    /// Values for the names of its original.
+    pub vars: Vars,
+    /// When it ended.
+    pub at: Millis,
+}
+
+/// How an attempt ended.
+pub enum End {
+    /// The action ran.
+    Worked {
+        /// What it answered.
+        result: Result<Report, Failure>,
+        /// Why it was stopped, if it was.
+        stop: Option<Stop>,
+        /// What it left.
+        left: Left,
+        /// Its file, if it had one.
+        taken: Option<Box<Taken>>,
+    },
+    /// Its file went away before it was ours.
+    Gone(&'static str, String),
+    /// It could not start.
+    Hold(String, Duration),
+}
+
+/// Runs one attempt and hands it to the pipeline.
+pub async fn attempt(shared: Arc<Shared>, pipeline: Pipeline, claimed: Claimed, task: Arc<Task>, live: Arc<Live>) {
+    let began = Instant::now();
+    let job = claimed.job;
+    shared.log.append(Level::Debug, Some(&claimed.task), Some(job), None, &format!("started, attempt {}", claimed.attempt));
+    let ended = run(&shared, claimed, task, &live).await;
+    shared.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+    shared.tell(Event::Kernel(Input::Ended { job, took: began.elapsed() })).await;
+    pipeline.push(ended).await;
+}
+
+/// A live entry for an attempt that is about to start.
+pub fn live(task: &Task) -> Arc<Live> {
+    let deadline = task.timeout.and_then(|t| Instant::now().checked_add(t));
+    Arc::new(Live { stop: Arc::new(StopSwitch::new(deadline)), progress: Mutex::new(Progress::default()) })
+}
+
+enum Begun {
+    Over(End),
+    Working(BoxFuture<Result<Report, Failure>>, Option<Box<Taken>>),
+}
+
+async fn run(shared: &Arc<Shared>, claimed: Claimed, task: Arc<Task>, live: &Arc<Live>) -> Ended {
+    let desk = Arc::new(JobDesk::new(Arc::clone(shared), claimed.clone(), Arc::clone(live)));
+    let begin = {
+        let (shared, claimed, task) = (Arc::clone(shared), claimed.clone(), Arc::clone(&task));
+        let (desk, live) = (Arc::clone(&desk), Arc::clone(live));
+        move || begin(&shared, &claimed, &task, &desk, &live)
+    };
+    let (begun, vars) = shared.tracker.run(begin).await.unwrap_or_else(|| {
+        let end = worked(Err(panicked("the worker")), None, None, &desk);
+        (Begun::Over(end), Vars::default())
+    });
+    let end = match begun {
+        Begun::Over(end) => end,
+        Begun::Working(work, taken) => {
+            let result = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
+            remove_scratch(&scratch(shared, &claimed));
+            let result = result.and_then(|report| taken.as_ref().map_or(Ok(()), |t| t.check()).map(|()| report));
+            worked(result, live.stop.reason(), taken, &desk)
+        }
+    };
+    Ended { claimed, task, end, vars, at: shared.now() }
+}
+
+/// On a thread for blocking work: takes the file, and runs the action here if it blocks.
+fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<JobDesk>, live: &Live) -> (Begun, Vars) {
+    let mut vars = vars(shared, claimed, task);
+    let taken = match claimed.file.as_ref().map(|file| take::take(shared, task, claimed, file)) {
+        None => None,
+        Some(Take::Taken(taken)) => Some(taken),
+        Some(Take::Gone(code, message)) => return (Begun::Over(End::Gone(code, message)), vars),
+        Some(Take::Hold(reason, wait)) => return (Begun::Over(End::Hold(reason, wait)), vars),
+        Some(Take::Failed(failure)) => return (Begun::Over(worked(Err(failure), None, None, desk)), vars),
+    };
+    let input = match taken.as_deref().map(|t| open(t, claimed)).transpose() {
+        Ok(input) => input,
+        Err(failure) => return (Begun::Over(worked(Err(failure), None, taken, desk)), vars),
+    };
+    if let Some(input) = &input {
+        vars.file_type = file_type(input).name();
+        vars.input = input.path.clone().into_os_string();
+    }
+    let large = taken.as_ref().is_some_and(|t| t.facts.size >= super::sync::LARGE);
+    let order = JobOrder {
+        job: claimed.job,
+        run: claimed.run,
+        attempt: claimed.attempt,
+        vars: vars.clone(),
+        base: shared.config.load().base.clone(),
+        input,
+        upstream: claimed.upstream.clone(),
+        scratch: scratch(shared, claimed),
+        desk: Arc::clone(desk) as Arc<dyn crate::model::action::Desk>,
+    };
+    crash::point("s4.before_work");
+    match Arc::clone(&task.action).work(order) {
+        Work::Async(work) => {
+            if let Err(e) = std::fs::create_dir_all(scratch(shared, claimed)) {
+                let failure = Failure::io("scratch", "create", &scratch(shared, claimed), &e);
+                return (Begun::Over(worked(Err(failure), None, taken, desk)), vars);
+            }
+            (Begun::Working(work, taken), vars)
+        }
+        Work::Blocking(work) => {
+            shared.large.fetch_add(u32::from(large), Ordering::SeqCst);
+            let result = std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
+            shared.large.fetch_sub(u32::from(large), Ordering::SeqCst);
+            crash::point("s4.after_work");
+            let result = result.and_then(|report| taken.as_ref().map_or(Ok(()), |t| t.check()).map(|()| report));
+            (Begun::Over(worked(result, live.stop.reason(), taken, desk)), vars)
+        }
+    }
+}
+
+fn worked(result: Result<Report, Failure>, stop: Option<Stop>, taken: Option<Box<Taken>>, desk: &JobDesk) -> End {
+    End::Worked { result, stop, left: desk.clear(), taken }
+}
+
+/// The values that names are made of.
+pub fn vars(shared: &Shared, claimed: &Claimed, task: &Task) -> Vars {
+    let name = claimed.file.as_ref().map(|f| f.name.clone()).unwrap_or_default();
+    Vars {
+        file_type: FileType::by_name(&name).unwrap_or(FileType::Other).name(),
+        name,
+        task: task.name.to_string(),
+        date: crate::clock::date_in(claimed.planned_at, task.timezone),
+        run: claimed.run.0,
+        job: claimed.job.0,
+        n: claimed.ordinal + 1,
+        host: shared.host.clone(),
+        ..Vars::default()
+    }
+}
+
+fn scratch(shared: &Shared, claimed: &Claimed) -> PathBuf {
+    shared.config.load().data_dir.join("scratch").join(format!("{}-{}", claimed.job, claimed.attempt))
+}
+
+/// Scratch files are worth nothing afterwards; what cannot be removed now goes at the next start.
+fn remove_scratch(path: &std::path::Path) {
+    let _ = std::fs::remove_dir_all(path);
+}
+
+fn open(taken: &Taken, claimed: &Claimed) -> Result<FileInput, Failure> {
+    let file = taken.file.try_clone().map_err(|e| Failure::io("input", "open", &taken.path(), &e))?;
+    Ok(FileInput {
+        path: taken.path(),
+        name: taken.name.clone(),
+        file,
+        size: taken.facts.size,
+        mtime_ns: taken.facts.mtime_ns,
+        label: text::bytes(&claimed.label),
+    })
+}
+
+fn file_type(input: &FileInput) -> FileType {
+    FileType::by_name(&input.name).unwrap_or_else(|| {
+        let mut head = [0; HEAD];
+        // A file that cannot be read here fails in the action, with a better message.
+        let n = input.file.read_at(&mut head, 0).or_else(|_| (&input.file).read(&mut head)).unwrap_or(0);
+        FileType::by_content(&head[..n])
+    })
+}
+
+fn panicked(message: &str) -> Failure {
+    Failure::new(FailureClass::Panic, "panic", format!("the action panicked: {message}"))
+}
+
+fn payload(panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    message.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
