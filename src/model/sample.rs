@@ -242,6 +242,10 @@ pub struct Fake {
     pub log: Mutex<Vec<LogLine>>,
     /// Refused jobs.
     pub refused: Mutex<Vec<Refused>>,
+    /// The supervisor's state.
+    pub status: Mutex<Status>,
+    /// What `job` answers instead of the sample.
+    pub detail: Mutex<Option<JobDetail>>,
     /// The call that panics, if one does.
     pub panic_on: Mutex<Option<&'static str>>,
     /// What everything is refused with, if it is.
@@ -257,6 +261,8 @@ impl Default for FakePorts {
             jobs: Mutex::new(vec![failed(5), failed(4), job(3, JobState::Running), job(2, JobState::Queued)]),
             log: Mutex::new(vec![log_line(1, "landed"), log_line(2, "started")]),
             refused: Mutex::default(),
+            status: Mutex::new(status()),
+            detail: Mutex::default(),
             panic_on: Mutex::default(),
             refusal: Mutex::default(),
             ticks: Mutex::new(Some(watch::Sender::new(None))),
@@ -277,7 +283,8 @@ impl FakePorts {
         let panics = self.panic_on.lock().unwrap().is_some_and(|c| c == call);
         assert!(!panics, "told to panic");
         self.calls.lock().unwrap().push(call);
-        let answer = match self.refusal.lock().unwrap().clone() {
+        let refusal = self.refusal.lock().unwrap().clone();
+        let answer = match refusal {
             Some(refusal) => Err(refusal),
             None => value(&self.0),
         };
@@ -299,6 +306,16 @@ impl FakePorts {
     /// Adds a line to the log.
     pub fn log(&self, line: LogLine) {
         self.log.lock().unwrap().push(line);
+    }
+
+    /// Sets the supervisor's pid.
+    pub fn set_pid(&self, pid: Option<u32>) {
+        self.status.lock().unwrap().pid = pid;
+    }
+
+    /// Sets what `job` answers.
+    pub fn set_detail(&self, detail: JobDetail) {
+        *self.detail.lock().unwrap() = Some(detail);
     }
 
     /// Ends the tick stream.
@@ -325,7 +342,7 @@ fn unknown(id: JobId) -> Refusal {
 
 impl Reader for FakePorts {
     fn status(&self) -> Answer<Status> {
-        self.answer("status".into(), |_| Ok(status()))
+        self.answer("status".into(), |fake| Ok(fake.status.lock().unwrap().clone()))
     }
 
     fn jobs(&self, query: JobsQuery) -> Answer<JobsPage> {
@@ -346,7 +363,12 @@ impl Reader for FakePorts {
     }
 
     fn job(&self, id: JobId) -> Answer<JobDetail> {
-        self.answer(format!("job {id}"), |_| if id.0 < 1000 { Ok(detail(id.0)) } else { Err(unknown(id)) })
+        self.answer(format!("job {id}"), |fake| {
+            if id.0 >= 1000 {
+                return Err(unknown(id));
+            }
+            Ok(fake.detail.lock().unwrap().clone().unwrap_or_else(|| detail(id.0)))
+        })
     }
 
     fn input(&self, id: JobId, line: u64, context: u32) -> Answer<InputView> {
@@ -434,7 +456,10 @@ impl Commands for FakePorts {
     }
 
     fn stop(&self, _: Actor, now: bool) -> Answer<()> {
-        self.answer(format!("stop now={now}"), |_| Ok(()))
+        self.answer(format!("stop now={now}"), |fake| {
+            *fake.refusal.lock().unwrap() = Some(Refusal::new(503, "not_running", "no supervisor is running"));
+            Ok(())
+        })
     }
 
     fn restart(&self, _: Actor) -> Answer<()> {

@@ -3,7 +3,6 @@
 use super::peer::group_id;
 use crate::error::{Exit, Fatal};
 use crate::model::text;
-use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, chown, geteuid};
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::ffi::OsStrExt;
@@ -18,8 +17,14 @@ pub const PATH_MAX: usize = 107;
 /// 0750 and the socket 0660 for its members.
 ///
 /// The caller holds the data lock: a socket found at the path is therefore a leftover and is removed. Anything else at
-/// the path is refused. Sets the process's umask for the length of one call, so it is called before other threads
-/// create files. Must be called inside a tokio runtime.
+/// the path is refused. Must be called inside a tokio runtime.
+///
+/// There is no moment at which others could connect: the folder stays closed to everybody else until the socket has
+/// its mode and group. That does what a umask around the bind would do, and leaves alone the umask, which belongs to
+/// the whole process and would spoil the files that other threads create meanwhile.
+///
+/// # Errors
+/// The path is too long or taken, the folder is not ours, the group does not exist or cannot be given.
 pub fn bind(path: &Path, group: Option<&str>) -> Result<UnixListener, Fatal> {
     let length = path.as_os_str().as_bytes().len();
     if length > PATH_MAX {
@@ -34,14 +39,9 @@ pub fn bind(path: &Path, group: Option<&str>) -> Result<UnixListener, Fatal> {
     prepare_folder(dir)?;
     remove_leftover(path)?;
 
-    // The mode is right from the first moment: a chmod after the bind would leave a gap. The folder keeps out members
-    // of our own group until the socket has its group.
-    let mask = if group.is_some() { 0o117 } else { 0o177 };
-    let before = umask(Mode::from_bits_truncate(mask));
-    let bound = std::os::unix::net::UnixListener::bind(path);
-    umask(before);
-    let listener = bound.map_err(|e| Fatal::io("open the socket", path, &e))?;
-
+    let listener = std::os::unix::net::UnixListener::bind(path).map_err(|e| Fatal::io("open the socket", path, &e))?;
+    let (socket_mode, dir_mode) = if group.is_some() { (0o660, 0o750) } else { (0o600, 0o700) };
+    set_mode(path, socket_mode)?;
     if let Some(group) = group {
         for (what, at) in [("socket", path), ("folder", dir)] {
             give(at, group).map_err(|e| {
@@ -50,10 +50,13 @@ pub fn bind(path: &Path, group: Option<&str>) -> Result<UnixListener, Fatal> {
             })?;
         }
     }
-    let mode = if group.is_some() { 0o750 } else { 0o700 };
-    fs::set_permissions(dir, Permissions::from_mode(mode)).map_err(|e| Fatal::io("set the mode of", dir, &e))?;
+    set_mode(dir, dir_mode)?;
     listener.set_nonblocking(true).map_err(|e| Fatal::io("open the socket", path, &e))?;
     UnixListener::from_std(listener).map_err(|e| Fatal::io("open the socket", path, &e))
+}
+
+fn set_mode(path: &Path, mode: u32) -> Result<(), Fatal> {
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| Fatal::io("set the mode of", path, &e))
 }
 
 fn give(path: &Path, group: Gid) -> std::io::Result<()> {
@@ -80,10 +83,8 @@ fn prepare_folder(dir: &Path) -> Result<(), Fatal> {
         )
         .hint("run as the user that owns the data folder"));
     }
-    if found.mode() & 0o027 != 0 {
-        fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(|e| Fatal::io("set the mode of", dir, &e))?;
-    }
-    Ok(())
+    // Also when it was open to a group by choice: it opens again when the new socket is ready.
+    set_mode(dir, 0o700)
 }
 
 fn remove_leftover(path: &Path) -> Result<(), Fatal> {

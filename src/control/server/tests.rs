@@ -95,8 +95,8 @@ async fn actions_answer_in_pinned_forms() {
             ("/v1/tasks/orders/pause", ""),
             ("/v1/resume", "{}"),
             ("/v1/reload", ""),
-            ("/v1/stop", r#"{"now":true}"#),
             ("/v1/restart", ""),
+            ("/v1/stop", r#"{"now":true}"#),
         ] {
             let (status, answer) = ask(&client, "POST", path, JSON, body).await;
             answers.push_str(&format!("{status} {path}\n    {answer}\n"));
@@ -118,9 +118,9 @@ async fn actions_answer_in_pinned_forms() {
             {}
         200 /v1/reload
             {"changes":["task orders: settle 2s -> 5s"]}
-        200 /v1/stop
-            {}
         200 /v1/restart
+            {}
+        200 /v1/stop
             {}
         "#);
     })
@@ -385,14 +385,45 @@ async fn every_call_of_the_client_reaches_its_port() {
         client.resume(None).await.unwrap();
         client.resume(Some("orders")).await.unwrap();
         client.reload().await.unwrap();
-        client.stop(true).await.unwrap();
         client.restart().await.unwrap();
         client.why_job(JobId(5)).await.unwrap();
         client.why_task("orders").await.unwrap();
+        client.stop(true).await.unwrap();
     })
     .await;
     let calls = fake.calls().join("\n").replace(&format!("by {uid}"), "by UID");
     insta::assert_snapshot!(calls);
+}
+
+#[tokio::test]
+async fn the_client_stands_in_for_the_ports() {
+    let fake = FakePorts::default();
+    let left = with_server(&fake, async |client| {
+        let (reader, commands): (Arc<dyn Reader>, Arc<dyn Commands>) =
+            (Arc::new(client.clone()), Arc::new(client.clone()));
+        assert_eq!(reader.status().await, Ok(sample::status()));
+        let mut ticks = reader.ticks();
+        let sending = async {
+            loop {
+                fake.send(sample::tick(3));
+                tokio::task::yield_now().await;
+            }
+        };
+        let tick = tokio::select! {
+            tick = ticks.next() => tick,
+            () = sending => unreachable!("it never ends"),
+        };
+        assert_eq!(tick.unwrap().rev, 3);
+        // The server asks the kernel, not the caller, who is calling.
+        let somebody = Actor { uid: 12345 };
+        commands.select(somebody, Filter::state(crate::model::JobState::Failed)).await.unwrap();
+        let uid = nix::unistd::geteuid();
+        assert_eq!(fake.calls().pop().unwrap(), format!("select state:failed by {uid}"));
+        reader
+    })
+    .await;
+    assert_eq!(left.status().await.unwrap_err().code, "not_running");
+    assert!(left.ticks().next().await.is_none());
 }
 
 #[tokio::test]
