@@ -79,7 +79,8 @@ impl Operations {
 
     async fn retry_all(self, actor: Actor, target: Target) -> Result<Done, Refusal> {
         let by = self.by(actor, None);
-        let action = self.shared.ledger.record("retry", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
+        let action =
+            self.shared.ledger.record("retry", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
         let shared = &self.shared;
         let done = self
             .in_pieces(target, |piece| async move {
@@ -98,7 +99,8 @@ impl Operations {
             return Err(Refusal::new(400, "no_reason", "a skip needs a reason").hint("say why in a few words"));
         }
         let by = self.by(actor, Some(&reason));
-        let action = self.shared.ledger.record("skip", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
+        let action =
+            self.shared.ledger.record("skip", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
         let done = self
             .in_pieces(target, |piece| self.set_aside(piece, Outcome::Skipped, Some(reason.clone()), action))
             .await?;
@@ -108,7 +110,8 @@ impl Operations {
 
     async fn cancel_all(self, actor: Actor, target: Target) -> Result<Done, Refusal> {
         let by = self.by(actor, None);
-        let action = self.shared.ledger.record("cancel", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
+        let action =
+            self.shared.ledger.record("cancel", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
         let done = self.in_pieces(target, |piece| self.cancel_piece(piece, action)).await?;
         self.note("cancelled", actor, &done, None);
         Ok(done)
@@ -176,7 +179,13 @@ impl Operations {
             if decided == Decided::Now(JobState::Placing)
                 && let Verdict::Place { moves, .. } = p.decision.verdict
             {
-                placing.push(Placing { job: p.decision.job, moves, fallback: p.fallback, keep: Box::new(p.held), line: None });
+                placing.push(Placing {
+                    job: p.decision.job,
+                    moves,
+                    fallback: p.fallback,
+                    keep: Box::new(p.held),
+                    line: None,
+                });
             }
         }
         self.shared.tell_lanes(answer.lanes).await;
@@ -188,7 +197,11 @@ impl Operations {
         let n = done.done.len();
         let refused = if done.refused.is_empty() { String::new() } else { format!(", refused {}", done.refused.len()) };
         let why = reason.map_or_else(String::new, |r| format!(": {r}"));
-        let line = format!("{what} {n} job{} for {}{refused}{why}", if n == 1 { "" } else { "s" }, super::read::user(actor.uid));
+        let line = format!(
+            "{what} {n} job{} for {}{refused}{why}",
+            if n == 1 { "" } else { "s" },
+            super::read::user(actor.uid)
+        );
         self.shared.log.append(Level::Info, None, done.done.first().copied().filter(|_| n == 1), None, &line);
     }
 
@@ -213,7 +226,13 @@ impl Operations {
         };
         let (run, jobs, lane) = self.shared.ledger.start(start, self.by(actor, None)).await.map_err(refuse_store)?;
         self.shared.tell_lanes(vec![lane]).await;
-        self.shared.log.append(Level::Info, Some(&name), None, None, &format!("started by {}", super::read::user(actor.uid)));
+        self.shared.log.append(
+            Level::Info,
+            Some(&name),
+            None,
+            None,
+            &format!("started by {}", super::read::user(actor.uid)),
+        );
         Ok(Triggered { run, jobs })
     }
 
@@ -348,14 +367,17 @@ fn described(target: &Target) -> Option<String> {
 /// A store error as an answer.
 pub fn refuse_store(error: StoreError) -> Refusal {
     match error {
-        StoreError::Paused(_) => Refusal::new(503, "store_paused", error.to_string()).hint("free space on the data folder's disk"),
+        StoreError::Paused(_) => {
+            Refusal::new(503, "store_paused", error.to_string()).hint("free space on the data folder's disk")
+        }
         StoreError::Closed => Refusal::new(503, "stopping", "the supervisor is stopping"),
-        StoreError::Fault(ref why) if why.starts_with("no such selection") => Refusal::new(404, "unknown_selection", why.clone()),
+        StoreError::Fault(ref why) if why.starts_with("no such selection") => {
+            Refusal::new(404, "unknown_selection", why.clone())
+        }
         StoreError::Fault(ref why) if why.starts_with("not a cursor") => Refusal::new(400, "bad_cursor", why.clone()),
         StoreError::Damaged(_) | StoreError::Fault(_) => Refusal::new(500, "store", error.to_string()),
     }
 }
-
 
 impl Commands for Operations {
     fn select(&self, actor: Actor, filter: Filter) -> Answer<Selection> {

@@ -17,7 +17,7 @@ use crate::model::job::{OURS, WORK};
 use crate::model::ledger::{Decided, Decision, Fence, Interrupted, StoreError, Verdict};
 use crate::model::{Failure, FailureClass, JobId, Outcome, RetryPolicy, Task, crash, text};
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,7 +67,13 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
     let config = shared.config.load_full();
     let children = super::orphans::end_all(&config.data_dir);
     if children > 0 {
-        shared.log.append(Level::Warn, None, None, None, &format!("ended {children} programs that outlived the last supervisor"));
+        shared.log.append(
+            Level::Warn,
+            None,
+            None,
+            None,
+            &format!("ended {children} programs that outlived the last supervisor"),
+        );
     }
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let left = shared.ledger.recover(shared.host.clone(), boot.trim().to_owned(), shared.now()).await.map_err(fault)?;
@@ -126,9 +132,17 @@ async fn interrupted(shared: &Arc<Shared>, jobs: Vec<Interrupted>) -> Result<(),
     crash::point("recover.decided");
     let mut placing = Vec::new();
     for (p, decided) in prepared.into_iter().zip(answer.decided) {
-        if let (Decided::Now(crate::model::JobState::Placing), Verdict::Place { moves, .. }) = (decided, p.decision.verdict) {
+        if let (Decided::Now(crate::model::JobState::Placing), Verdict::Place { moves, .. }) =
+            (decided, p.decision.verdict)
+        {
             let fallback = p.claimed.file.as_ref().map(crate::model::job::JobFile::absolute);
-            placing.push(Placing { job: p.claimed.job, moves, fallback, keep: Box::new((p.held, p.taken)), line: None });
+            placing.push(Placing {
+                job: p.claimed.job,
+                moves,
+                fallback,
+                keep: Box::new((p.held, p.taken)),
+                line: None,
+            });
         }
     }
     pipeline::place_group(shared, placing).await;
@@ -320,4 +334,3 @@ fn adopt(shared: &Shared, root: &Dir, folder: &Dir, file: &OsString, id: Option<
     }
     Ok(false)
 }
-

@@ -170,8 +170,10 @@ impl Queries {
     /// Jobs that wait and are due before a time.
     pub fn due_before(&self, before: Millis) -> Result<u64, StoreError> {
         self.with(|conn| {
-            conn.prepare_cached("SELECT count(*) FROM task t JOIN job j ON j.task = t.id AND j.state = 0 AND j.not_before <= ?1")?
-                .query_row([before], |r| r.get(0))
+            conn.prepare_cached(
+                "SELECT count(*) FROM task t JOIN job j ON j.task = t.id AND j.state = 0 AND j.not_before <= ?1",
+            )?
+            .query_row([before], |r| r.get(0))
         })
     }
 }
