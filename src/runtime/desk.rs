@@ -1,7 +1,7 @@
 //! What an attempt may touch: temporary outputs, the log, its progress, a child.
 
-use super::child::{self, Lines};
 use super::shared::{Live, Shared};
+use super::spawn::child::{self, Lines};
 use super::spill::Spill;
 use crate::files::dir::Dir;
 use crate::files::names::temp_name;

@@ -4,7 +4,6 @@
 //! It guarantees that every job started is decided exactly once, that nothing visible happens before its decision is on
 //! the disk, and that a stop says who is still running.
 
-mod child;
 mod desk;
 mod devices;
 mod folders;
@@ -40,5 +39,6 @@ mod worker;
 pub use operate::Operations;
 pub use read::Reads;
 pub use shared::Shared;
-pub use start::{Control, Ended, Mode, Options, Supervisor, limits, offline};
+pub use spawn::background;
+pub use start::{Control, Ended, Mode, Offline, Options, Supervisor, limits, offline};
 pub use why::Reasons;

@@ -154,15 +154,38 @@ pub struct Supervisor {
     _lock: Lock,
 }
 
-/// Opens the data of a configuration for one command, while no supervisor runs: reads and operator actions.
-pub fn offline(config: Config, clock: Arc<dyn Clock>) -> Result<(Reads, Operations, Reasons, Lock, Store), Fatal> {
-    let lock = lock_data(&config)?;
-    let log = Arc::new(Log::open(config.data_dir.join("logs"), limits(&config), Arc::clone(&clock)));
-    let (shared, _) = share(config, clock, log)?;
+/// The data of a configuration that no supervisor uses, opened for one command.
+pub struct Offline {
+    /// Reads.
+    pub reads: Reads,
+    /// Operator actions; they fail where it was opened for reading only.
+    pub operations: Operations,
+    /// Why things do not run.
+    pub reasons: Reasons,
+    /// The store, to be closed at the end.
+    pub store: Store,
+    _lock: Option<Lock>,
+}
+
+/// Opens the data of a configuration: for `acting` with its lock, else for reading only.
+pub fn offline(config: Config, clock: Arc<dyn Clock>, acting: bool) -> Result<Offline, Fatal> {
+    let logs = config.data_dir.join("logs");
+    let (lock, store, log) = if acting {
+        let lock = lock_data(&config)?;
+        let log = Log::open(logs, limits(&config), Arc::clone(&clock));
+        (Some(lock), Store::open(&config.database())?, log)
+    } else {
+        (None, Store::open_read_only(&config.database())?, Log::read_only(logs, Arc::clone(&clock)))
+    };
+    let (shared, _) = share(config, clock, Arc::new(log), store);
     let (_, ticks) = watch::channel::<Option<Tick>>(None);
-    let reads = Reads::new(Arc::clone(&shared), None, ticks);
-    let store = shared.store.clone();
-    Ok((reads, Operations::new(Arc::clone(&shared), None), Reasons::new(shared, false), lock, store))
+    Ok(Offline {
+        reads: Reads::new(Arc::clone(&shared), None, ticks),
+        operations: Operations::new(Arc::clone(&shared), None),
+        store: shared.store.clone(),
+        reasons: Reasons::new(shared, false),
+        _lock: lock,
+    })
 }
 
 /// Bounds of the log.
@@ -178,8 +201,7 @@ fn lock_data(config: &Config) -> Result<Lock, Fatal> {
     locks::data(&config.lock_file(), &config.path)
 }
 
-fn share(config: Config, clock: Arc<dyn Clock>, log: Arc<Log>) -> Result<(Arc<Shared>, mpsc::Receiver<Event>), Fatal> {
-    let store = Store::open(&config.database())?;
+fn share(config: Config, clock: Arc<dyn Clock>, log: Arc<Log>, store: Store) -> (Arc<Shared>, mpsc::Receiver<Event>) {
     let (events, rx) = mpsc::channel(EVENTS_MAX);
     let workers = u32::try_from(config.workers).unwrap_or(u32::MAX);
     let host =
@@ -207,14 +229,15 @@ fn share(config: Config, clock: Arc<dyn Clock>, log: Arc<Log>) -> Result<(Arc<Sh
         clock,
         config: arc_swap::ArcSwap::from_pointee(config),
     };
-    Ok((Arc::new(shared), rx))
+    (Arc::new(shared), rx)
 }
 
 impl Supervisor {
     /// Takes the lock of the data folder and opens the store. Must be called inside a tokio runtime.
     pub fn open(config: Config, options: Options) -> Result<Self, Fatal> {
         let lock = lock_data(&config)?;
-        let (shared, events) = share(config, Arc::clone(&options.clock), Arc::clone(&options.log))?;
+        let store = Store::open(&config.database())?;
+        let (shared, events) = share(config, Arc::clone(&options.clock), Arc::clone(&options.log), store);
         Ok(Self { shared, events, options, _lock: lock })
     }
 

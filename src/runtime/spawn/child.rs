@@ -1,8 +1,8 @@
 //! One child process from start to end: its own process group, output read to the end, TERM then KILL, no zombies.
 
-use super::stop::StopSwitch;
 use crate::model::action::{ChildExit, ChildSpec, Level, Stop};
 use crate::model::{Failure, text};
+use crate::runtime::stop::StopSwitch;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::ffi::OsString;
