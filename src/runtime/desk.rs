@@ -1,7 +1,7 @@
 //! What an attempt may touch: temporary outputs, the log, its progress, a child.
 
-use super::child::{self, Lines};
 use super::shared::{Live, Shared};
+use super::spawn::child::{self, Lines};
 use super::spill::Spill;
 use crate::files::dir::Dir;
 use crate::files::names::temp_name;
@@ -91,8 +91,7 @@ impl Desk for JobDesk {
         if self.next.load(Ordering::Relaxed) >= OUTPUTS_MAX {
             return Err(Failure::permanent("too_many_outputs", format!("more than {OUTPUTS_MAX} outputs")));
         }
-        let held =
-            self.shared.names.reserve(target, self.claimed.job, siblings, None).map_err(|e| fault(&e))?;
+        let held = self.shared.names.reserve(target, self.claimed.job, siblings, None).map_err(|e| fault(&e))?;
         let mut outputs = Vec::with_capacity(held.paths.len());
         for path in &held.paths {
             let (output, temp) = self.open_temp(path).map_err(|e| fault(&e))?;
@@ -142,7 +141,13 @@ struct ChildLines {
 impl Lines for ChildLines {
     fn line(&self, level: Level, raw: &[u8]) {
         self.spill.line(raw);
-        self.shared.log.append(level, Some(&self.claimed.task), Some(self.claimed.job), Some(&self.program), &text::bytes(raw));
+        self.shared.log.append(
+            level,
+            Some(&self.claimed.task),
+            Some(self.claimed.job),
+            Some(&self.program),
+            &text::bytes(raw),
+        );
     }
 
     fn started(&self, group: i32) {

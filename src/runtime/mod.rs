@@ -1,1 +1,44 @@
-//! To be written.
+//! The runtime acts: it owns the one loop that feeds the kernel and carries out its effects, and everything that work
+//! needs: taking files, workers, the pipeline that decides and places, watched folders, operator actions, recovery.
+//!
+//! It guarantees that every job started is decided exactly once, that nothing visible happens before its decision is on
+//! the disk, and that a stop says who is still running.
+
+mod desk;
+mod devices;
+mod folders;
+mod health;
+mod housekeeping;
+mod idle;
+pub mod locks;
+mod looping;
+mod operate;
+mod orphans;
+mod pipeline;
+mod plan;
+mod prepare;
+mod read;
+mod record;
+pub mod recover;
+mod ruling;
+mod shared;
+mod signals;
+mod spawn;
+mod spill;
+mod spool;
+mod start;
+mod stop;
+mod stray;
+mod sync;
+mod take;
+mod ticks;
+mod watching;
+mod why;
+mod worker;
+
+pub use operate::Operations;
+pub use read::Reads;
+pub use shared::Shared;
+pub use spawn::background;
+pub use start::{Control, Ended, Mode, Offline, Options, Supervisor, limits, offline};
+pub use why::Reasons;

@@ -12,8 +12,8 @@ use crate::model::action::Level;
 use crate::model::job::{Move, MoveKind};
 use crate::model::ledger::{Decided, Decision, StoreError, Verdict};
 use crate::model::{Failure, JobId, JobState, Outcome, crash, text};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -57,7 +57,7 @@ pub struct Placing {
     /// Where its original may be when it is not where it should be.
     pub fallback: Option<std::path::PathBuf>,
     /// What is held until then: names, folders.
-    pub keep: Box<dyn Send>,
+    pub keep: Box<dyn Send + Sync>,
     /// What the log says once it is in its place.
     pub line: Option<(Level, crate::model::TaskName, String)>,
 }
@@ -142,6 +142,7 @@ fn settle(shared: &Shared, p: Prepared, state: JobState) -> Option<Placing> {
     }
     if state.is_settled() {
         shared.flow.finished(1, 0);
+        shared.tally.lock().unwrap_or_else(PoisonError::into_inner).over(job, state);
     }
     None
 }
@@ -212,7 +213,13 @@ async fn cancel_instead(shared: &Arc<Shared>, cases: Vec<(Prepared, i64)>) -> Ve
                     // Outputs of a cancelled job are not wanted; the next start sweeps what stays.
                     let _ = std::fs::remove_file(source);
                 }
-                let left = super::desk::Left { temps: Vec::new(), held: Vec::new(), exit: None, log_head: None, log_ref: None };
+                let left = super::desk::Left {
+                    temps: Vec::new(),
+                    held: Vec::new(),
+                    exit: None,
+                    log_head: None,
+                    log_ref: None,
+                };
                 let at = p.decision.at;
                 let case = Case { claimed: p.claimed, task: p.task, vars: p.vars, left, taken: p.taken, at };
                 let mut again = prepare::decide(&worker, case, Ruling::Cancel, &mut batch);
@@ -294,8 +301,12 @@ async fn finish(shared: &Arc<Shared>, done: Vec<Placing>) {
             Ok(answer) => {
                 crash::point("s9.after_finish");
                 shared.store_works().await;
+                {
+                    let mut tally = shared.tally.lock().unwrap_or_else(PoisonError::into_inner);
+                    answer.over.iter().for_each(|o| tally.over(o.job, o.state));
+                }
                 let bytes = answer.over.iter().map(|o| o.bytes).sum();
-                shared.flow.finished(answer.over.len() as u64, bytes);
+                shared.flow.finished(u32::try_from(answer.over.len()).unwrap_or(u32::MAX), bytes);
                 shared.tell_lanes(answer.lanes).await;
                 break;
             }
@@ -348,7 +359,11 @@ fn move_all(shared: &Shared, group: Vec<Placing>) -> Moved {
     moved
 }
 
-fn rename_all(shared: &Shared, placing: &Placing, batch: &mut Batch) -> std::io::Result<Option<(i64, std::path::PathBuf)>> {
+fn rename_all(
+    shared: &Shared,
+    placing: &Placing,
+    batch: &mut Batch,
+) -> std::io::Result<Option<(i64, std::path::PathBuf)>> {
     for m in placing.moves.iter().filter(|m| m.kind != MoveKind::RemoveSource) {
         crash::point("s7.before_move");
         match place::place(m, &shared.folders)? {

@@ -160,7 +160,15 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
     Prepared { decision, claimed, task, vars, held, taken, drop }
 }
 
-fn plain(claimed: Claimed, task: Arc<Task>, vars: Vars, fence: Fence, verdict: Verdict, charged: bool, at: Millis) -> Prepared {
+fn plain(
+    claimed: Claimed,
+    task: Arc<Task>,
+    vars: Vars,
+    fence: Fence,
+    verdict: Verdict,
+    charged: bool,
+    at: Millis,
+) -> Prepared {
     let mut decision = Decision::new(claimed.job, fence, verdict, at);
     decision.charged = charged;
     Prepared { decision, claimed, task, vars, held: Vec::new(), taken: None, drop: Vec::new() }

@@ -112,7 +112,9 @@ mod tests {
     fn a_stop_gives_the_failure_its_class() {
         let f = || Failure::transient("stopped", "stopped on request");
         assert_eq!(ruled(1, f(), Some(Stop::Cancel), OnInterrupt::Retry), Ruling::Cancel);
-        let Ruling::Retry(timeout, _) = ruled(1, f(), Some(Stop::Timeout), OnInterrupt::Retry) else { panic!("not retried") };
+        let Ruling::Retry(timeout, _) = ruled(1, f(), Some(Stop::Timeout), OnInterrupt::Retry) else {
+            panic!("not retried")
+        };
         assert_eq!((timeout.class, timeout.message.as_str()), (FailureClass::Timeout, "no end within 1m 30s"));
         assert!(matches!(ruled(1, f(), Some(Stop::Drain), OnInterrupt::Retry), Ruling::Requeue(_)));
         assert!(matches!(ruled(1, f(), Some(Stop::Drain), OnInterrupt::Fail), Ruling::Fail(_, false)));

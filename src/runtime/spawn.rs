@@ -1,5 +1,7 @@
-//! The only place that starts tasks and threads, so that a stop can wait for all of them. Children are started by
-//! [`super::child`], which is part of it.
+//! The only place that starts tasks, threads and children, so that a stop can wait for all of them.
+
+pub mod background;
+pub mod child;
 
 use crate::model::action::BoxFuture;
 use crate::model::ports::Spawner;

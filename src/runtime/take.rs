@@ -46,7 +46,9 @@ impl Taken {
         let held = Stat::of(&self.file).map_err(|e| Failure::io("input", "look at", &self.path(), &e))?;
         match self.dir.stat(&self.name) {
             Ok(Some(there)) if there.facts.ino == self.facts.ino => {}
-            Ok(_) => return Err(Failure::permanent("input_vanished", "the file was taken away while it was processed")),
+            Ok(_) => {
+                return Err(Failure::permanent("input_vanished", "the file was taken away while it was processed"));
+            }
             Err(e) => return Err(Failure::io("input", "look at", &self.path(), &e)),
         }
         if held.facts.same(&self.facts) {
@@ -84,7 +86,10 @@ pub fn take(shared: &Shared, task: &Task, claimed: &Claimed, file: &JobFile) -> 
 fn is_blocked(e: &io::Error) -> bool {
     dir::is_denied(e)
         || dir::is_no_space(e)
-        || matches!(e.raw_os_error(), Some(libc::EROFS | libc::EMFILE | libc::ENFILE | libc::EPERM | libc::EIO | libc::ESTALE))
+        || matches!(
+            e.raw_os_error(),
+            Some(libc::EROFS | libc::EMFILE | libc::ENFILE | libc::EPERM | libc::EIO | libc::ESTALE)
+        )
 }
 
 fn try_take(shared: &Shared, task: &Task, claimed: &Claimed, file: &JobFile) -> io::Result<Take> {
@@ -153,7 +158,10 @@ fn source_folder(shared: &Shared, file: &JobFile) -> io::Result<Arc<Dir>> {
 /// Why this file is not taken, if it is not.
 fn refuse(task: &Task, claimed: &Claimed, file: &JobFile, stat: &Stat) -> Option<Take> {
     if stat.kind != Kind::File {
-        return Some(Take::Gone("input_replaced", "the name now stands for something that is not a regular file".into()));
+        return Some(Take::Gone(
+            "input_replaced",
+            "the name now stands for something that is not a regular file".into(),
+        ));
     }
     if !is_first(file) {
         // An operator may have mended it: another inode, size or time is what we hope for.
@@ -178,7 +186,10 @@ fn missing(claimed: &Claimed, work: &Dir, dir: &Dir) -> Take {
     // Empty, or it would hold the file; a later sweep takes what is left.
     let _ = work.rmdir(name);
     if claimed.attempt > 1 {
-        Take::Failed(Failure::permanent("input_vanished", "the file is neither where it was left nor in the work folder"))
+        Take::Failed(Failure::permanent(
+            "input_vanished",
+            "the file is neither where it was left nor in the work folder",
+        ))
     } else {
         Take::Gone("input_gone", "the file went away before it was claimed".into())
     }
@@ -186,9 +197,7 @@ fn missing(claimed: &Claimed, work: &Dir, dir: &Dir) -> Take {
 
 fn ours(work: Arc<Dir>, dir: Dir, name: OsString, from: Option<Arc<Dir>>) -> io::Result<Take> {
     match dir.open_read(&name) {
-        Ok((file, stat)) => {
-            Ok(Take::Taken(Box::new(Taken { work, dir, name, file, facts: stat.facts, from })))
-        }
+        Ok((file, stat)) => Ok(Take::Taken(Box::new(Taken { work, dir, name, file, facts: stat.facts, from }))),
         Err(e) if dir::is_not_regular(&e) => {
             Ok(Take::Failed(Failure::permanent("not_regular", "it is not a regular file")))
         }

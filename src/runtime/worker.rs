@@ -60,7 +60,13 @@ pub enum End {
 pub async fn attempt(shared: Arc<Shared>, pipeline: Pipeline, claimed: Claimed, task: Arc<Task>, live: Arc<Live>) {
     let began = Instant::now();
     let job = claimed.job;
-    shared.log.append(Level::Debug, Some(&claimed.task), Some(job), None, &format!("started, attempt {}", claimed.attempt));
+    shared.log.append(
+        Level::Debug,
+        Some(&claimed.task),
+        Some(job),
+        None,
+        &format!("started, attempt {}", claimed.attempt),
+    );
     let ended = run(&shared, claimed, task, &live).await;
     shared.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
     shared.tell(Event::Kernel(Input::Ended { job, took: began.elapsed() })).await;
@@ -92,7 +98,8 @@ async fn run(shared: &Arc<Shared>, claimed: Claimed, task: Arc<Task>, live: &Arc
     let end = match begun {
         Begun::Over(end) => end,
         Begun::Working(work, taken) => {
-            let result = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
+            let result =
+                AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
             remove_scratch(&scratch(shared, &claimed));
             let result = result.and_then(|report| taken.as_ref().map_or(Ok(()), |t| t.check()).map(|()| report));
             worked(result, live.stop.reason(), taken, &desk)
@@ -142,7 +149,8 @@ fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<J
         }
         Work::Blocking(work) => {
             shared.large.fetch_add(u32::from(large), Ordering::SeqCst);
-            let result = std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
+            let result = std::panic::catch_unwind(AssertUnwindSafe(work))
+                .unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
             shared.large.fetch_sub(u32::from(large), Ordering::SeqCst);
             crash::point("s4.after_work");
             let result = result.and_then(|report| taken.as_ref().map_or(Ok(()), |t| t.check()).map(|()| report));

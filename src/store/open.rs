@@ -64,6 +64,14 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, Fatal> {
     Ok(conn)
 }
 
+/// An empty database in memory.
+pub(super) fn in_memory() -> Result<Connection, Fatal> {
+    let path = Path::new(":memory:");
+    let conn = Connection::open_in_memory().map_err(|e| damaged(path, &e.to_string()))?;
+    migrate(&conn, path)?;
+    Ok(conn)
+}
+
 /// Makes the database under a temporary name and renames it, so that a file under its own name is always whole.
 fn create(path: &Path) -> Result<(), Fatal> {
     let temp = with_suffix(path, ".new");

@@ -57,6 +57,11 @@ impl Queries {
         Ok(Self { path: path.to_owned(), idle: Mutex::new(vec![first]) })
     }
 
+    /// An empty database in memory, for a data folder that has none yet.
+    pub(super) fn empty() -> Result<Self, Fatal> {
+        Ok(Self { path: PathBuf::from(":memory:"), idle: Mutex::new(vec![open::in_memory()?]) })
+    }
+
     /// Runs a query on a connection of its own for the time being.
     pub(super) fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let kept = self.idle.lock().ok().and_then(|mut idle| idle.pop());
@@ -156,4 +161,24 @@ fn add(sum: &mut Counts, more: &Counts) {
         *sum.get_mut(state) += more.get(state);
     }
     sum.retry += more.retry;
+}
+
+impl Queries {
+    /// Jobs in the queue, from the kept counts.
+    pub fn queued(&self) -> Result<u64, StoreError> {
+        self.with(|conn| {
+            conn.prepare_cached("SELECT coalesce(sum(n), 0) FROM count WHERE slot = ?1")?
+                .query_row([JobState::Queued.code()], |r| r.get(0))
+        })
+    }
+
+    /// Jobs that wait and are due before a time.
+    pub fn due_before(&self, before: Millis) -> Result<u64, StoreError> {
+        self.with(|conn| {
+            conn.prepare_cached(
+                "SELECT count(*) FROM task t JOIN job j ON j.task = t.id AND j.state = 0 AND j.not_before <= ?1",
+            )?
+            .query_row([before], |r| r.get(0))
+        })
+    }
 }

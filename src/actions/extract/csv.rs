@@ -9,7 +9,7 @@ use super::fields::{self, FIELD_MAX, Fields, Limit};
 use super::lines::{Line, Lines, without_end};
 use super::rows::{BadRows, Problem, Record};
 use super::sidecar::{More, Sidecar, Sink};
-use super::source::Source;
+use super::source::{Source, inner_nul};
 use super::{Extract, grouped};
 use crate::model::{Failure, Input, Report, template::split_name};
 use encoding_rs::Encoding;
@@ -30,8 +30,8 @@ pub(super) fn extract(
 ) -> Result<Report, Failure> {
     let mut lines = Lines::open(source)?;
     let mut found = encoding::detect(lines.head(), lines.source.ended(), options.encoding);
-    lines.source.check_tail(found.encoding)?;
     refuse_binary(&lines, found)?;
+    lines.source.check_tail(found.encoding)?;
     let tabs_first = split_name(&input.name).1.eq_ignore_ascii_case("tsv");
     let mut sink = Sink::new(lines.source.desk, target, true);
     let pass = loop {
@@ -70,12 +70,9 @@ pub(super) fn extract(
 
 /// An error if the first line holds a NUL: a spreadsheet or an archive under the wrong name.
 fn refuse_binary(lines: &Lines<'_>, found: Found) -> Result<(), Failure> {
-    if encoding::is_utf16(found.encoding) {
-        return Ok(());
-    }
     let head = lines.head();
-    let first = memchr2(b'\n', b'\r', head).map_or(head, |end| &head[..end]);
-    match memchr::memchr(0, first) {
+    let first = memchr2(b'\n', b'\r', head).unwrap_or(head.len());
+    match inner_nul(head, found.encoding).filter(|at| *at < first) {
         None => Ok(()),
         Some(at) => {
             let message = format!("not a CSV file: NUL byte in its first line, at byte {at}");

@@ -214,10 +214,12 @@ fn files_without_rows_are_empty() {
 
 #[test]
 fn what_is_no_csv_or_not_complete_is_told_apart() {
-    let failure = fail(b"PK\x03\x04\x14\0\x06\0rest\n");
+    let failure = fail(b"PK\x03\x04\x14\0\x06\0rest\n\0\0");
     assert_eq!((failure.class, failure.code.as_str()), (FailureClass::Permanent, "not_text"));
-    let failure = fail(b"a,b\n1,2\n\0\0\0\0");
-    assert_eq!((failure.class, failure.code.as_str()), (FailureClass::Transient, "incomplete"));
+    for raw in [&b"a,b\n1,2\n\0\0\0\0"[..], b"a,\0\0\0"] {
+        let failure = fail(raw);
+        assert_eq!((failure.class, failure.code.as_str()), (FailureClass::Transient, "incomplete"));
+    }
 }
 
 #[test]

@@ -141,7 +141,9 @@ fn line_end_utf16(buffer: &[u8], from: usize, big_endian: bool, ended: bool) -> 
     let (low, high) = if big_endian { (1, 0) } else { (0, 1) };
     let is = |at: usize, c: u8| buffer.get(at..at + 2).is_some_and(|u| u[low] == c && u[high] == 0);
     for hit in memchr2_iter(b'\n', b'\r', &buffer[from..]) {
-        let Some(at) = (from + hit).checked_sub(low).filter(|at| *at >= from && (at - from) % 2 == 0) else { continue };
+        let Some(at) = (from + hit).checked_sub(low).filter(|at| *at >= from && (at - from).is_multiple_of(2)) else {
+            continue;
+        };
         if is(at, b'\n') {
             return Some(at + 2);
         }

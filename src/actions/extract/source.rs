@@ -122,6 +122,16 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Where the first NUL byte is that content follows: binary data, in any encoding without units of two bytes. A run of
+/// NUL bytes to the end is no answer: it may be room that is not written yet.
+pub(super) fn inner_nul(head: &[u8], encoding: &'static Encoding) -> Option<usize> {
+    if encoding::is_utf16(encoding) {
+        return None;
+    }
+    let at = memchr::memchr(0, head)?;
+    head[at..].iter().any(|b| *b != 0).then_some(at)
+}
+
 /// Up to `len` bytes of a file from `at` on; what cannot be read is missing.
 pub(super) fn excerpt(input: &Input, at: u64, len: usize) -> Vec<u8> {
     let mut raw = vec![0; len];

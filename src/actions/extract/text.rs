@@ -2,7 +2,7 @@
 
 use super::encoding::{self, Found, Stream};
 use super::sidecar::{More, Sidecar, Sink};
-use super::source::Source;
+use super::source::{Source, inner_nul};
 use super::{Extract, grouped};
 use crate::model::{Failure, Input, Report};
 use std::path::PathBuf;
@@ -51,6 +51,10 @@ pub(super) fn extract(
     let mut buffer = Vec::new();
     source.fill(&mut buffer)?;
     let mut found = encoding::detect(&buffer, source.ended(), options.encoding);
+    if let Some(at) = inner_nul(&buffer, found.encoding) {
+        let line = memchr::memchr_iter(b'\n', &buffer[..at]).count() as u64 + 1;
+        return Err(not_text(&source, line));
+    }
     source.check_tail(found.encoding)?;
     let count = loop {
         match pass(&mut source, &mut buffer, found)? {
@@ -64,10 +68,7 @@ pub(super) fn extract(
         }
     };
     if let Some(line) = count.first_nul {
-        let message = format!("not a text: NUL byte in line {line}");
-        let mut failure = source.blame(Failure::permanent("not_text", message));
-        failure.line = Some(line);
-        return Err(failure);
+        return Err(not_text(&source, line));
     }
     if count.words == 0 {
         let what = if source.offset() == 0 { "the file is empty" } else { "the file holds nothing but white space" };
@@ -82,6 +83,12 @@ pub(super) fn extract(
     })?;
     let note = format!("{} lines, {} words, {encoding}", grouped(lines), grouped(words));
     Ok(Report { rows: None, note: Some(note) })
+}
+
+fn not_text(source: &Source<'_>, line: u64) -> Failure {
+    let mut failure = source.blame(Failure::permanent("not_text", format!("not a text: NUL byte in line {line}")));
+    failure.line = Some(line);
+    failure
 }
 
 /// Reads the file to its end, the first chunk being in `buffer`. The inner error is the encoding to start again with.
@@ -178,6 +185,8 @@ mod tests {
         assert_eq!(code(b"\xef\xbb\xbf"), "permanent empty");
         assert_eq!(code(" \n\t\u{3000}\r\n".as_bytes()), "permanent empty");
         assert_eq!(code(b"a\0b\n"), "permanent not_text");
+        assert_eq!(code(b"PK\x03\x04\x14\0\x06\0rest\0\0"), "permanent not_text", "its tail is no room");
+        assert_eq!(code(&[&b"x".repeat(2 * CHUNK)[..], b"\0x"].concat()), "permanent not_text");
         assert_eq!(code(&[&b"\xef\xbb\xbfabc"[..], b"\xff\n"].concat()), "permanent bad_encoding");
     }
 

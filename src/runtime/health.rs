@@ -1,0 +1,32 @@
+//! The store's health as the rest sees it: a full disk or an I/O error pauses claims and shows a banner, and the first
+//! write that works takes both back.
+
+use super::shared::{Event, Shared};
+use crate::kernel::Input;
+use crate::model::action::Level;
+use crate::model::ledger::StoreError;
+use crate::model::view::Gravity;
+use std::sync::atomic::Ordering;
+
+impl Shared {
+    /// The store refused to write.
+    pub async fn store_failed(&self, error: &StoreError) {
+        if !self.store_ok.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        let text = format!("{error}: nothing is claimed or acknowledged until it can");
+        self.log.append(Level::Error, None, None, None, &text);
+        self.banner(Gravity::Error, "store_paused", text);
+        self.tell(Event::Kernel(Input::Store { ok: false })).await;
+    }
+
+    /// The store wrote.
+    pub async fn store_works(&self) {
+        if self.store_ok.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.log.append(Level::Info, None, None, None, "the store can write again");
+        self.clear_banner("store_paused");
+        self.tell(Event::Kernel(Input::Store { ok: true })).await;
+    }
+}

@@ -1,0 +1,101 @@
+//! One supervisor for each data folder and each watched folder. A lock is a file held open under `flock`: it goes with
+//! the process, however that ends. Its content names the holder.
+
+use crate::error::{Exit, Fatal};
+use crate::model::job::OURS;
+use crate::model::text;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A lock held until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Who holds a lock, as its file says.
+fn holder(mut file: &File) -> String {
+    let mut text = String::new();
+    match file.read_to_string(&mut text) {
+        Ok(_) if !text.trim().is_empty() => text::escape(text.trim()).into_owned(),
+        _ => "another supervisor".into(),
+    }
+}
+
+/// Takes the lock of a data folder.
+pub fn data(path: &Path, config: &Path) -> Result<Lock, Fatal> {
+    take(path, config, "the data folder", path.parent().unwrap_or(path))
+}
+
+/// Takes the lock of a watched folder.
+pub fn root(root: &Path, config: &Path) -> Result<Lock, Fatal> {
+    let ours = root.join(OURS);
+    let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(&ours);
+    made.map_err(|e| Fatal::io("create", &ours, &e).hint("the supervisor needs to write in the folders it watches"))?;
+    take(&ours.join("lock"), config, "the watched folder", root)
+}
+
+/// Whether somebody holds the lock of a data folder; who, if so.
+pub fn is_held(path: &Path) -> Option<String> {
+    let file = File::open(path).ok()?;
+    match file.try_lock() {
+        Ok(()) => None,
+        Err(_) => Some(holder(&file)),
+    }
+}
+
+fn take(path: &Path, config: &Path, what: &str, folder: &Path) -> Result<Lock, Fatal> {
+    let open = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path);
+    let mut file = open.map_err(|e| Fatal::io("open the lock", path, &e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(Fatal::new(
+                Exit::Failed,
+                format!("{what} {} is in use by {}", text::path(folder), holder(&file)),
+            )
+            .hint("stop that supervisor first, or use another folder"));
+        }
+        Err(TryLockError::Error(e)) => return Err(Fatal::io("lock", path, &e)),
+    }
+    // Written only while the lock is held; the content is for people.
+    let line = format!("process {} with {}\n", std::process::id(), text::path(config));
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| file.write_all(line.as_bytes()))
+        .map_err(|e| Fatal::io("write the lock", path, &e))?;
+    Ok(Lock { _file: file })
+}
+
+/// The locks of all watched folders.
+pub fn roots(dirs: &[PathBuf], config: &Path) -> Result<Vec<Lock>, Fatal> {
+    dirs.iter().map(|dir| root(dir, config)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_holder_is_refused_and_told_who_the_first_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = data(&path, Path::new("/etc/a.toml")).unwrap();
+        let refused = data(&path, Path::new("/etc/b.toml")).unwrap_err();
+        assert!(refused.message.contains(&format!("process {}", std::process::id())), "{refused}");
+        assert!(refused.message.contains("/etc/a.toml") && refused.exit == Exit::Failed);
+        assert!(is_held(&path).is_some());
+        drop(held);
+        assert!(is_held(&path).is_none());
+        data(&path, Path::new("/etc/b.toml")).unwrap();
+    }
+}

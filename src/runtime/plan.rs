@@ -1,0 +1,66 @@
+//! What an attempt will need, planned inside the claim's transaction: its work folder and the folders that may hold its
+//! temporary files, so that a start after a crash finds and removes them.
+
+use super::shared::Shared;
+use super::worker;
+use crate::model::job::Claimed;
+use crate::model::ledger::{AttemptPlan, Planner};
+use crate::model::{FileType, Placeholder, Task, Template, Vars};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+/// A planner for the tasks as they are configured when it is asked.
+pub fn planner(shared: &Arc<Shared>) -> Planner {
+    let shared: Weak<Shared> = Arc::downgrade(shared);
+    Arc::new(move |claimed| shared.upgrade().map(|s| plan(&s, claimed)).unwrap_or_default())
+}
+
+fn plan(shared: &Shared, claimed: &Claimed) -> AttemptPlan {
+    let Some(task) = shared.task(&claimed.task) else { return AttemptPlan::default() };
+    let work = claimed.file.as_ref().map(|f| f.work_dir(claimed.job)).unwrap_or_default();
+    let mut dirs = BTreeSet::new();
+    let vars = worker::vars(shared, claimed, &task);
+    let base = shared.config.load().base.clone();
+    for template in task.action.outputs() {
+        for path in every_type(template, &vars) {
+            dirs.extend(base.join(path).parent().map(PathBuf::from));
+        }
+    }
+    for template in [&task.processed, &task.failed] {
+        dirs.extend(every_type(template, &vars).into_iter().map(|path| base.join(path)));
+    }
+    AttemptPlan { config_hash: task.config_hash.clone(), work, target_dirs: dirs.into_iter().collect() }
+}
+
+/// A template's paths; where it names the type and the name does not tell it, one for each type.
+fn every_type(template: &Template, vars: &Vars) -> Vec<PathBuf> {
+    if !template.uses(Placeholder::Type) || FileType::by_name(&vars.name).is_some() {
+        return vec![template.expand_path(vars)];
+    }
+    let of = |file_type: FileType| template.expand_path(&Vars { file_type: file_type.name(), ..vars.clone() });
+    FileType::ALL.into_iter().map(of).collect()
+}
+
+/// What the kernel and the store must know of a task.
+pub fn facts(task: &Task) -> (crate::model::ledger::TaskFacts, crate::kernel::LaneSpec) {
+    let after = match &task.trigger {
+        crate::model::Trigger::After(after) => Some(after.clone()),
+        crate::model::Trigger::Watch(_) | crate::model::Trigger::Manual => None,
+    };
+    let facts = crate::model::ledger::TaskFacts {
+        name: Arc::clone(&task.name),
+        action: task.action.name().to_owned(),
+        max_attempts: task.retry.attempts,
+        config_hash: task.config_hash.clone(),
+        after,
+        priority: task.priority,
+        on_interrupt: task.on_interrupt,
+    };
+    let lane = crate::kernel::LaneSpec {
+        task: Arc::clone(&task.name),
+        concurrency: task.concurrency,
+        priority: task.priority,
+    };
+    (facts, lane)
+}

@@ -1,0 +1,336 @@
+//! The start after whatever happened: decided jobs roll forward, everything else rolls back, and what was found is
+//! said. It runs before the first scan and before anything is claimed.
+
+use super::desk::Left;
+use super::pipeline::{self, Placing};
+use super::prepare::{self, Case};
+use super::ruling::{self, Policy, Ruling};
+use super::shared::Shared;
+use super::sync::Batch;
+use super::take::{self, Take};
+use super::worker;
+use crate::error::{Exit, Fatal};
+use crate::files::dir::Dir;
+use crate::files::names::parse_temp_name;
+use crate::model::action::Level;
+use crate::model::job::{OURS, WORK};
+use crate::model::ledger::{Decided, Decision, Fence, Interrupted, StoreError, Verdict};
+use crate::model::{Failure, FailureClass, JobId, Outcome, RetryPolicy, Task, crash, text};
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Unexpected deaths of one job within a day after which it fails.
+const DEATHS_MAX: u32 = 3;
+/// Jobs looked at in one piece.
+const PIECE: u32 = 1000;
+
+/// What a start found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Jobs that waited or were queued.
+    pub queued: u64,
+    /// Jobs that were running.
+    pub interrupted: u64,
+    /// Jobs that were decided and have now been put in their place.
+    pub placed: u64,
+    /// Queued jobs whose file had gone.
+    pub gone: u64,
+    /// Files in work folders that no job knew, put back where they landed.
+    pub adopted: u64,
+}
+
+impl Found {
+    /// What it found, in one line; none if there was nothing.
+    #[must_use]
+    pub fn line(&self) -> Option<String> {
+        let parts = [
+            (self.queued, "queued"),
+            (self.interrupted, "interrupted"),
+            (self.placed, "put in their place"),
+            (self.gone, "whose file had gone"),
+            (self.adopted, "adopted from a work folder"),
+        ];
+        let said: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        (!said.is_empty()).then(|| format!("recovered {}", said.join(", ")))
+    }
+}
+
+fn fault(error: StoreError) -> Fatal {
+    Fatal::new(Exit::Failed, "cannot recover the queue").because(error)
+}
+
+/// Brings everything into order.
+pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
+    let config = shared.config.load_full();
+    let children = super::orphans::end_all(&config.data_dir);
+    if children > 0 {
+        shared.log.append(
+            Level::Warn,
+            None,
+            None,
+            None,
+            &format!("ended {children} programs that outlived the last supervisor"),
+        );
+    }
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let left = shared.ledger.recover(shared.host.clone(), boot.trim().to_owned(), shared.now()).await.map_err(fault)?;
+    let mut found = Found { queued: left.queued, interrupted: left.running.len() as u64, ..Found::default() };
+    crash::point("recover.begin");
+    for piece in pieces(left.placing) {
+        found.placed += piece.len() as u64;
+        let placing = piece
+            .into_iter()
+            .map(|p| Placing {
+                job: p.job,
+                moves: p.moves,
+                fallback: p.file.map(|f| f.absolute()),
+                keep: Box::new(()),
+                line: None,
+            })
+            .collect();
+        pipeline::place_group(shared, placing).await;
+    }
+    crash::point("recover.placed");
+    for piece in pieces(left.running) {
+        interrupted(shared, piece).await?;
+    }
+    crash::point("recover.interrupted");
+    found.gone = missing(shared).await?;
+    found.adopted = sweep(shared).await?;
+    // Scratch files belong to attempts, and no attempt is left.
+    let _ = std::fs::remove_dir_all(config.data_dir.join("scratch"));
+    Ok(found)
+}
+
+fn pieces<T>(mut all: Vec<T>) -> Vec<Vec<T>> {
+    let mut out = Vec::new();
+    while !all.is_empty() {
+        let rest = all.split_off(all.len().min(256));
+        out.push(std::mem::replace(&mut all, rest));
+    }
+    out
+}
+
+/// Jobs that were running: their temporary files go, and they are put back or fail by their policy.
+async fn interrupted(shared: &Arc<Shared>, jobs: Vec<Interrupted>) -> Result<(), Fatal> {
+    let worker = Arc::clone(shared);
+    let prepared = shared.tracker.run(move || {
+        let mut batch = Batch::default();
+        let prepared: io::Result<Vec<_>> = jobs.into_iter().map(|j| one_interrupted(&worker, j, &mut batch)).collect();
+        prepared.and_then(|p| pipeline::sync(&worker, batch).map(|()| p))
+    });
+    let prepared = prepared
+        .await
+        .ok_or_else(|| Fatal::new(Exit::Internal, "recovering the interrupted jobs panicked"))?
+        .map_err(|e| Fatal::new(Exit::Failed, "cannot recover the interrupted jobs").because(e))?;
+    crash::point("recover.prepared");
+    let decisions: Vec<Decision> = prepared.iter().map(|p| p.decision.clone()).collect();
+    let answer = shared.ledger.decide(decisions).await.map_err(fault)?;
+    crash::point("recover.decided");
+    let mut placing = Vec::new();
+    for (p, decided) in prepared.into_iter().zip(answer.decided) {
+        if let (Decided::Now(crate::model::JobState::Placing), Verdict::Place { moves, .. }) =
+            (decided, p.decision.verdict)
+        {
+            let fallback = p.claimed.file.as_ref().map(crate::model::job::JobFile::absolute);
+            placing.push(Placing {
+                job: p.claimed.job,
+                moves,
+                fallback,
+                keep: Box::new((p.held, p.taken)),
+                line: None,
+            });
+        }
+    }
+    pipeline::place_group(shared, placing).await;
+    Ok(())
+}
+
+fn one_interrupted(shared: &Shared, job: Interrupted, batch: &mut Batch) -> io::Result<prepare::Prepared> {
+    let Interrupted { claimed, target_dirs, deaths, cancel_action } = job;
+    drop_temps(claimed.job, claimed.attempt, &target_dirs);
+    let known = shared.task(&claimed.task);
+    let task = known.unwrap_or_else(|| Arc::new(removed_task(shared, &claimed.task)));
+    let vars = worker::vars(shared, &claimed, &task);
+    let retry = RetryPolicy::default();
+    let policy = Policy {
+        job: claimed.job,
+        attempt: claimed.attempt,
+        spent: claimed.spent,
+        retry: &retry,
+        on_interrupt: task.on_interrupt,
+        timeout: task.timeout,
+    };
+    let ruling = if cancel_action.is_some() {
+        Ruling::Cancel
+    } else if deaths >= DEATHS_MAX {
+        let why = format!("the supervisor died {deaths} times within a day while this job ran");
+        Ruling::Fail(Failure::new(FailureClass::Interrupted, "crashed_worker", why), false)
+    } else {
+        ruling::interrupted(&policy, "the supervisor died before the attempt ended")
+    };
+    let needs_file = !matches!(ruling, Ruling::Requeue(_));
+    let taken = match claimed.file.as_ref().filter(|_| needs_file).map(|f| take::take(shared, &task, &claimed, f)) {
+        Some(Take::Taken(taken)) => Some(taken),
+        _ => None,
+    };
+    let left = Left { temps: Vec::new(), held: Vec::new(), exit: None, log_head: None, log_ref: None };
+    let case = Case { claimed, task, vars, left, taken, at: shared.now() };
+    let mut prepared = prepare::decide(shared, case, ruling, batch);
+    prepared.decision.action = cancel_action;
+    Ok(prepared)
+}
+
+/// A stand-in for a task that the configuration no longer has: its interrupted jobs wait in the queue, held.
+fn removed_task(shared: &Shared, name: &str) -> Task {
+    let config = shared.config.load();
+    Task {
+        name: name.into(),
+        trigger: crate::model::Trigger::Manual,
+        action: Arc::new(Nothing),
+        priority: 0,
+        concurrency: 1,
+        retry: RetryPolicy::default(),
+        timeout: None,
+        on_interrupt: crate::model::OnInterrupt::Retry,
+        processed: config.processed.clone(),
+        failed: config.failed.clone(),
+        timezone: chrono_tz::UTC,
+        config_hash: String::new(),
+        line: 0,
+    }
+}
+
+/// The action of a task that is not configured: never run.
+#[derive(Debug)]
+struct Nothing;
+
+impl crate::model::Action for Nothing {
+    fn name(&self) -> &'static str {
+        "removed"
+    }
+    fn outputs(&self) -> Vec<&crate::model::Template> {
+        Vec::new()
+    }
+    fn idempotent(&self) -> bool {
+        true
+    }
+    fn work(self: Arc<Self>, _order: crate::model::JobOrder) -> crate::model::Work {
+        crate::model::Work::Blocking(Box::new(|| Err(Failure::permanent("removed", "the task is not configured"))))
+    }
+}
+
+/// Removes the temporary files that an attempt left.
+fn drop_temps(job: JobId, attempt: i64, dirs: &[PathBuf]) {
+    for dir in dirs {
+        let Ok(dir) = Dir::open(dir) else { continue };
+        let Ok(names) = dir.list() else { continue };
+        for (name, _) in names.flatten() {
+            if parse_temp_name(&name).is_some_and(|(j, a, _)| j == job && a == attempt)
+                && let Err(e) = dir.unlink(&name)
+            {
+                tracing::warn!("cannot remove the temporary file {}: {e}", text::path(&dir.path().join(&name)));
+            }
+        }
+    }
+}
+
+/// Queued jobs whose file is neither at its path nor in WORK are withdrawn, with the reason.
+async fn missing(shared: &Arc<Shared>) -> Result<u64, Fatal> {
+    let mut gone = 0;
+    let mut after = JobId(0);
+    loop {
+        let page = shared.ledger.live_files(after, PIECE).await.map_err(fault)?;
+        let Some(last) = page.last() else { return Ok(gone) };
+        after = last.job;
+        let mut decisions = Vec::new();
+        for live in page {
+            let there = live.file.absolute().symlink_metadata().is_ok();
+            let in_work = live.file.work_dir(live.job).join(&live.file.name).symlink_metadata().is_ok();
+            // A root that is not there may only be unmounted: its files are not gone.
+            if there || in_work || !live.file.root.is_dir() {
+                continue;
+            }
+            let failure = Failure::permanent("input_gone", "the file went away while no supervisor ran");
+            let verdict = Verdict::Place {
+                outcome: Outcome::Cancelled,
+                failure: Some(failure),
+                moves: Vec::new(),
+                original: None,
+                record: None,
+                reason: Some("input_gone".into()),
+            };
+            decisions.push(Decision::new(live.job, Fence::Rev(live.rev), verdict, shared.now()));
+        }
+        gone += decisions.len() as u64;
+        shared.ledger.decide(decisions).await.map_err(fault)?;
+    }
+}
+
+/// Work folders: an empty one goes; a file in one that no live job knows goes back where it can land again.
+async fn sweep(shared: &Arc<Shared>) -> Result<u64, Fatal> {
+    let mut known: HashSet<i64> = HashSet::new();
+    let mut after = JobId(0);
+    loop {
+        let page = shared.ledger.live_files(after, PIECE).await.map_err(fault)?;
+        let Some(last) = page.last() else { break };
+        after = last.job;
+        known.extend(page.iter().map(|l| l.job.0));
+    }
+    let config = shared.config.load_full();
+    let mut adopted = 0;
+    let mut roots: Vec<PathBuf> = config.roots().into_iter().map(Path::to_owned).collect();
+    roots.push(super::spool::folder(&config));
+    for root in roots {
+        adopted += sweep_root(shared, &root, &known).unwrap_or_else(|e| {
+            tracing::warn!("cannot sweep the work folder of {}: {e}", text::path(&root));
+            0
+        });
+    }
+    Ok(adopted)
+}
+
+fn sweep_root(shared: &Shared, root: &Path, known: &HashSet<i64>) -> io::Result<u64> {
+    if !root.join(WORK).is_dir() {
+        return Ok(0);
+    }
+    let top = Dir::open(root)?;
+    let work = top.sub(Path::new(OURS))?.sub(Path::new("work"))?;
+    let mut adopted = 0;
+    for (name, _) in work.list()?.collect::<io::Result<Vec<_>>>()? {
+        let id: Option<i64> = name.to_str().and_then(|n| n.parse().ok());
+        if id.is_some_and(|id| known.contains(&id)) {
+            continue;
+        }
+        let Ok(folder) = work.sub(Path::new(&name)) else { continue };
+        for (file, _) in folder.list()?.collect::<io::Result<Vec<_>>>()? {
+            adopted += u64::from(adopt(shared, &top, &folder, &file, id)?);
+        }
+        // Not empty only if something could not be put back, which was said.
+        let _ = work.rmdir(&name);
+    }
+    Ok(adopted)
+}
+
+fn adopt(shared: &Shared, root: &Dir, folder: &Dir, file: &OsString, id: Option<i64>) -> io::Result<bool> {
+    if parse_temp_name(file).is_some() {
+        folder.unlink(file)?;
+        return Ok(false);
+    }
+    for name in crate::files::names::candidates(file, JobId(id.unwrap_or(0))) {
+        match folder.rename_to(file, root, &name) {
+            Ok(()) => {
+                root.sync()?;
+                let line = format!("a file without a job was put back: {}", text::path(&root.path().join(&name)));
+                shared.log.append(Level::Warn, None, None, None, &line);
+                return Ok(true);
+            }
+            Err(e) if crate::files::dir::is_exists(&e) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(false)
+}

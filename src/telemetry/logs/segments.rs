@@ -1,0 +1,167 @@
+//! The log on disk: files of JSON lines, each named after its first line, the oldest removed as new ones begin.
+//!
+//! It guarantees that the folder never holds more than [`Limits`] say, and that a line that was torn by a crash or a
+//! full disk is dropped and never joined with the next. It is not synced: the log is no part of the durable protocol.
+
+use crate::model::view::LogLine;
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How much of the log stays on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of one file; the next line begins a new one.
+    pub segment_bytes: u64,
+    /// Most files; with one more, the oldest is removed.
+    pub segments: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { segment_bytes: 8 * 1024 * 1024, segments: 8 }
+    }
+}
+
+/// One file of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) path: PathBuf,
+    /// Number of its first line.
+    pub(super) first: u64,
+    /// Bytes of whole lines.
+    pub(super) bytes: u64,
+}
+
+impl Segment {
+    /// Its whole lines. A file that is gone has none: it was the oldest.
+    pub(super) fn read(&self) -> Vec<u8> {
+        let mut raw = Vec::new();
+        if let Ok(file) = File::open(&self.path) {
+            // A file that cannot be read further is shown as far as it could.
+            let _ = file.take(self.bytes).read_to_end(&mut raw);
+        }
+        raw
+    }
+}
+
+/// The files of the log.
+#[derive(Debug)]
+pub(super) struct Segments {
+    dir: PathBuf,
+    limits: Limits,
+    list: VecDeque<Segment>,
+    /// The last segment, open for appending.
+    file: Option<File>,
+}
+
+impl Segments {
+    /// No files known yet.
+    pub(super) fn new(dir: PathBuf, limits: Limits) -> Self {
+        Self { dir, limits, list: VecDeque::new(), file: None }
+    }
+
+    /// Finds the files. With `repair`, makes the folder and cuts a torn line off the last file.
+    pub(super) fn find(&mut self, repair: bool) -> io::Result<()> {
+        if repair {
+            std::fs::create_dir_all(&self.dir)?;
+        }
+        let mut list = Vec::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            if let Some(first) = entry.file_name().to_str().and_then(first_of) {
+                list.push(Segment { path: entry.path(), first, bytes: entry.metadata()?.len() });
+            }
+        }
+        list.sort_by_key(|s| s.first);
+        self.list = list.into();
+        self.file = None;
+        if let Some(last) = self.list.back_mut() {
+            let whole = memchr::memrchr(b'\n', &last.read()).map_or(0, |at| at as u64 + 1);
+            if repair && whole < last.bytes {
+                OpenOptions::new().write(true).open(&last.path)?.set_len(whole)?;
+            }
+            last.bytes = whole;
+        }
+        Ok(())
+    }
+
+    /// The files, oldest first.
+    pub(super) fn list(&self) -> Vec<Segment> {
+        self.list.iter().cloned().collect()
+    }
+
+    /// Writes lines. After an error, whole lines of the batch may be on disk and the rest is not.
+    pub(super) fn append(&mut self, lines: &[Arc<LogLine>]) -> io::Result<()> {
+        let mut batch = Vec::new();
+        for line in lines {
+            let start = batch.len();
+            serde_json::to_writer(&mut batch, line.as_ref())?;
+            batch.push(b'\n');
+            let full = self.list.back().is_none_or(|s| s.bytes + batch.len() as u64 > self.limits.segment_bytes);
+            if full {
+                let rest = batch.split_off(start);
+                self.write(&batch)?;
+                batch = rest;
+                self.begin(line.seq)?;
+            }
+        }
+        self.write(&batch)
+    }
+
+    fn write(&mut self, batch: &[u8]) -> io::Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let Some(last) = self.list.back_mut() else { return Ok(()) };
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(OpenOptions::new().append(true).create(true).open(&last.path)?),
+        };
+        if let Err(e) = file.write_all(batch) {
+            // Part of a line may be there. If it cannot be cut off now, the next start does it.
+            if file.set_len(last.bytes).is_err() {
+                self.file = None;
+            }
+            return Err(e);
+        }
+        last.bytes += batch.len() as u64;
+        Ok(())
+    }
+
+    fn begin(&mut self, first: u64) -> io::Result<()> {
+        std::fs::create_dir_all(&self.dir)?;
+        let path = self.dir.join(format!("log-{first:012}.jsonl"));
+        self.file = Some(OpenOptions::new().append(true).create(true).open(&path)?);
+        if self.list.back().is_none_or(|s| s.first != first) {
+            self.list.push_back(Segment { path, first, bytes: 0 });
+        }
+        while self.list.len() > self.limits.segments.max(1) {
+            let Some(oldest) = self.list.pop_front() else { break };
+            match std::fs::remove_file(&oldest.path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+/// The number in `log-<number>.jsonl`.
+fn first_of(name: &str) -> Option<u64> {
+    name.strip_prefix("log-")?.strip_suffix(".jsonl")?.parse().ok()
+}
+
+/// Number of a raw line, without reading the rest of it.
+pub(super) fn seq_of(raw: &[u8]) -> Option<u64> {
+    let digits = raw.strip_prefix(b"{\"seq\":")?;
+    let end = digits.iter().position(|c| !c.is_ascii_digit())?;
+    std::str::from_utf8(&digits[..end]).ok()?.parse().ok()
+}
