@@ -120,7 +120,7 @@ fn check_identity(conn: &Connection, path: &Path) -> Result<(), Fatal> {
 fn configure(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF; \
-         PRAGMA journal_size_limit = {WAL_MAX}; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA temp_store = MEMORY;"
+         PRAGMA journal_size_limit = {WAL_MAX}; PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA temp_store = MEMORY;"
     ))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
