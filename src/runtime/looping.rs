@@ -227,8 +227,7 @@ impl Loop {
         };
         let live = worker::live(&task);
         self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).insert(ready.job, Arc::clone(&live));
-        let work = worker::attempt(Arc::clone(&self.shared), self.pipeline.clone(), claimed, task, live);
-        self.shared.tracker.task("attempt", Box::pin(work));
+        worker::start(&self.shared, self.pipeline.clone(), claimed, task, live);
     }
 
     fn put_back(&mut self, jobs: Vec<Ready>) {

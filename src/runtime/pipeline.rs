@@ -46,6 +46,11 @@ impl Pipeline {
         // The stages live as long as any sender.
         let _ = self.0.send(ended).await;
     }
+
+    /// The same from a thread for blocking work.
+    pub fn push_blocking(&self, ended: Ended) {
+        let _ = self.0.blocking_send(ended);
+    }
 }
 
 /// A decided job on its way to its place.
@@ -57,6 +62,7 @@ pub struct Placing {
     /// Where its original may be when it is not where it should be.
     pub fallback: Option<std::path::PathBuf>,
     /// What is held until then: names, folders.
+    #[expect(dead_code, reason = "held, not read")]
     pub keep: Box<dyn Send + Sync>,
     /// What the log says once it is in its place.
     pub line: Option<(Level, crate::model::TaskName, String)>,
@@ -367,7 +373,7 @@ fn rename_all(
     for m in placing.moves.iter().filter(|m| m.kind != MoveKind::RemoveSource) {
         crash::point("s7.before_move");
         match place::place(m, &shared.folders)? {
-            Placed::Done(folders) => folders.iter().try_for_each(|f| batch.folder(f))?,
+            Placed::Done(folders) => folders.iter().for_each(|f| batch.folder(f)),
             Placed::Taken => return Ok(Some((m.seq, another_name(shared, m, placing.job)?))),
             Placed::Lost => lost(shared, m, placing, batch)?,
         }
@@ -381,7 +387,8 @@ fn lost(shared: &Shared, m: &Move, placing: &Placing, batch: &mut Batch) -> std:
     if let (MoveKind::Original, Some(fallback)) = (m.kind, &placing.fallback) {
         let from_there = Move { src: fallback.clone(), ..m.clone() };
         if let Placed::Done(folders) = place::place(&from_there, &shared.folders)? {
-            return folders.iter().try_for_each(|f| batch.folder(f));
+            folders.iter().for_each(|f| batch.folder(f));
+            return Ok(());
         }
     }
     let what = text::path(&m.src);

@@ -129,12 +129,11 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
             set_aside(shared, &claimed, original, aside, batch, &mut held).map(|v| (v, Vec::new()))
         }
     };
-    let synced = taken.as_deref().map_or(Ok(()), |t| {
-        let dir: &Arc<_> = t.from.as_ref().unwrap_or(&t.work);
-        batch.folder(dir)?;
-        batch.folder(&t.work)
-    });
-    let (verdict, outputs, drop, charged) = match placed.and_then(|p| synced.map(|()| p)) {
+    if let Some(taken) = taken.as_deref() {
+        batch.folder(taken.from.as_ref().unwrap_or(&taken.work));
+        batch.folder(&taken.work);
+    }
+    let (verdict, outputs, drop, charged) = match placed {
         Ok((verdict, outputs)) => {
             let keep = matches!(ruling, Ruling::Succeed(_));
             let drop = if keep { Vec::new() } else { std::mem::take(&mut left.temps) };
@@ -231,7 +230,7 @@ fn succeed(
     for temp in &left.temps {
         // Opened anew: a program may have put another file under the temporary name.
         let (file, stat) = temp.dir.open_read(&temp.name)?;
-        batch.file(&temp.dir, file)?;
+        batch.file(&temp.dir, file);
         let src = temp.dir.path().join(&temp.name);
         moves.push(MoveKind::Place, src, temp.target.clone(), stat.facts.ino);
         outputs.push(OutputRecord {
@@ -301,7 +300,7 @@ pub fn set_aside(
         let mut file = dir.create_new(&temp, 0o644)?;
         file.write_all(&record::render(&aside.about))?;
         let ino = dir::Stat::of(&file)?.facts.ino;
-        batch.file(&dir, file)?;
+        batch.file(&dir, file);
         crash::point("s5.record_written");
         moves.push(MoveKind::Place, dir.path().join(&temp), record.clone(), ino);
         move_original(shared, claimed, original, &place, &mut moves, batch)?;
@@ -341,7 +340,7 @@ fn move_original(
     let name = original.path.file_name().unwrap_or_default();
     let (mut file, _) = source.open_read(name)?;
     let copy = take::copy_verified(&mut file, &there, &temp)?;
-    batch.folder(&there)?;
+    batch.folder(&there);
     moves.push(MoveKind::Place, there.path().join(&temp), target.to_owned(), copy.ino);
     moves.push(MoveKind::RemoveSource, original.path.clone(), PathBuf::new(), original.facts.ino);
     Ok(())

@@ -116,6 +116,11 @@ impl Shared {
         let _ = self.events.send(event).await;
     }
 
+    /// The same from a thread for blocking work.
+    pub fn tell_blocking(&self, event: Event) {
+        let _ = self.events.blocking_send(event);
+    }
+
     /// Sends queue lengths to the loop.
     pub async fn tell_lanes(&self, lanes: Vec<LaneHint>) {
         if !lanes.is_empty() {

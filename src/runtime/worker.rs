@@ -56,21 +56,79 @@ pub enum End {
     Hold(String, Duration),
 }
 
-/// Runs one attempt and hands it to the pipeline.
-pub async fn attempt(shared: Arc<Shared>, pipeline: Pipeline, claimed: Claimed, task: Arc<Task>, live: Arc<Live>) {
-    let began = Instant::now();
-    let job = claimed.job;
-    shared.log.append(
-        Level::Debug,
-        Some(&claimed.task),
-        Some(job),
-        None,
-        &format!("started, attempt {}", claimed.attempt),
-    );
-    let ended = run(&shared, claimed, task, &live).await;
-    shared.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
-    shared.tell(Event::Kernel(Input::Ended { job, took: began.elapsed() })).await;
-    pipeline.push(ended).await;
+/// Starts one attempt: on a thread for blocking work, and as a task from there if its action is one. It is handed to the
+/// pipeline when it has ended.
+pub fn start(shared: &Arc<Shared>, pipeline: Pipeline, claimed: Claimed, task: Arc<Task>, live: Arc<Live>) {
+    use crate::model::ports::Spawner;
+    let shared = Arc::clone(shared);
+    let tracker = Arc::clone(&shared.tracker);
+    tracker.blocking(Box::new(move || {
+        let began = Instant::now();
+        let desk = Arc::new(JobDesk::new(Arc::clone(&shared), claimed.clone(), Arc::clone(&live)));
+        let caught = std::panic::catch_unwind(AssertUnwindSafe(|| begin(&shared, &claimed, &task, &desk, &live)));
+        let (begun, vars) = caught.unwrap_or_else(|p| {
+            let failure = panicked(&payload(p.as_ref()));
+            (Begun::Over(worked(Err(failure), None, None, &desk)), Vars::default())
+        });
+        let attempt = Attempt { shared: Arc::clone(&shared), pipeline, claimed, task, vars, began };
+        match begun {
+            Begun::Over(end) => attempt.over_blocking(end),
+            Begun::Working(work, taken) => {
+                // Short work in this process says only how it ended.
+                let size =
+                    attempt.claimed.file.as_ref().map_or_else(String::new, |f| format!(", {} bytes", f.facts.size));
+                let line = format!("started {}{size}", text::bytes(&attempt.claimed.label));
+                shared.say(Level::Info, &attempt.claimed, &line);
+                let running = attempt.run(work, taken, desk, live);
+                shared.tracker.task("attempt", Box::pin(running));
+            }
+        }
+    }));
+}
+
+/// An attempt on its way.
+struct Attempt {
+    shared: Arc<Shared>,
+    pipeline: Pipeline,
+    claimed: Claimed,
+    task: Arc<Task>,
+    vars: Vars,
+    began: Instant,
+}
+
+impl Attempt {
+    async fn run(
+        self,
+        work: BoxFuture<Result<Report, Failure>>,
+        taken: Option<Box<Taken>>,
+        desk: Arc<JobDesk>,
+        live: Arc<Live>,
+    ) {
+        let result =
+            AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
+        remove_scratch(&scratch(&self.shared, &self.claimed));
+        let result = result.and_then(|report| taken.as_ref().map_or(Ok(()), |t| t.check()).map(|()| report));
+        let end = worked(result, live.stop.reason(), taken, &desk);
+        let (shared, pipeline) = (Arc::clone(&self.shared), self.pipeline.clone());
+        let (event, ended) = self.end(end);
+        shared.tell(event).await;
+        pipeline.push(ended).await;
+    }
+
+    /// On a thread for blocking work.
+    fn over_blocking(self, end: End) {
+        let (shared, pipeline) = (Arc::clone(&self.shared), self.pipeline.clone());
+        let (event, ended) = self.end(end);
+        shared.tell_blocking(event);
+        pipeline.push_blocking(ended);
+    }
+
+    fn end(self, end: End) -> (Event, Ended) {
+        let Self { shared, claimed, task, vars, began, .. } = self;
+        shared.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&claimed.job);
+        let event = Event::Kernel(Input::Ended { job: claimed.job, took: began.elapsed() });
+        (event, Ended { claimed, task, end, vars, at: shared.now() })
+    }
 }
 
 /// A live entry for an attempt that is about to start.
@@ -82,30 +140,6 @@ pub fn live(task: &Task) -> Arc<Live> {
 enum Begun {
     Over(End),
     Working(BoxFuture<Result<Report, Failure>>, Option<Box<Taken>>),
-}
-
-async fn run(shared: &Arc<Shared>, claimed: Claimed, task: Arc<Task>, live: &Arc<Live>) -> Ended {
-    let desk = Arc::new(JobDesk::new(Arc::clone(shared), claimed.clone(), Arc::clone(live)));
-    let begin = {
-        let (shared, claimed, task) = (Arc::clone(shared), claimed.clone(), Arc::clone(&task));
-        let (desk, live) = (Arc::clone(&desk), Arc::clone(live));
-        move || begin(&shared, &claimed, &task, &desk, &live)
-    };
-    let (begun, vars) = shared.tracker.run(begin).await.unwrap_or_else(|| {
-        let end = worked(Err(panicked("the worker")), None, None, &desk);
-        (Begun::Over(end), Vars::default())
-    });
-    let end = match begun {
-        Begun::Over(end) => end,
-        Begun::Working(work, taken) => {
-            let result =
-                AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
-            remove_scratch(&scratch(shared, &claimed));
-            let result = result.and_then(|report| taken.as_ref().map_or(Ok(()), |t| t.check()).map(|()| report));
-            worked(result, live.stop.reason(), taken, &desk)
-        }
-    };
-    Ended { claimed, task, end, vars, at: shared.now() }
 }
 
 /// On a thread for blocking work: takes the file, and runs the action here if it blocks.

@@ -2,15 +2,30 @@
 //! that did not lead to an attempt.
 
 use super::rows::{IN, OUT, blob, job_file, path, signed};
-use super::writer::Txn;
+use super::txn::Txn;
 use crate::model::job::{Claimed, JobFile};
 use crate::model::ledger::{Claim, ClaimAnswer, LaneHint, StoreError};
 use crate::model::{JobId, JobState, Millis, RunId};
+use rusqlite::OptionalExtension;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// Most outputs of an upstream run handed to a job; `{inputs_file}` lists no more than this.
 const UPSTREAM_MAX: i64 = 100_000;
+
+/// Most waiting jobs queued in one operation, so that no commit takes long; the hint says that more are due.
+pub(super) const DUE_MAX: i64 = 2000;
+
+pub(super) const CANDIDATES: &str =
+    "SELECT j.id, j.run, j.ordinal, j.attempt, j.spent, j.input_label, r.planned_at, r.upstream,
+            f.root, f.path, f.name, f.dev, f.ino, f.size, f.mtime_ns
+     FROM job j JOIN run r ON r.id = j.run LEFT JOIN job_file f ON f.job = j.id AND f.dir = 0 AND f.ord = 0
+     WHERE j.task = ?1 AND j.state = 1 ORDER BY j.priority DESC, j.id LIMIT ?2";
+pub(super) const UPSTREAM: &str = "SELECT f.path FROM job j JOIN job_file f ON f.job = j.id AND f.dir = ?2
+     WHERE j.run = ?1 AND j.state = 4 ORDER BY j.ordinal, f.ord LIMIT ?3";
+pub(super) const PROMOTE: &str = "UPDATE job SET state = 1, rank = 3, not_before = NULL, held = NULL, rev = ?3
+     WHERE id IN (SELECT id FROM job WHERE task = ?1 AND state = 0 AND not_before <= ?2 ORDER BY not_before LIMIT ?4)
+     RETURNING spent";
 
 impl Txn<'_> {
     /// Claims up to `max` jobs of a lane.
@@ -31,20 +46,15 @@ impl Txn<'_> {
 
     fn candidates(&self, task: i64, room: i64) -> Result<Vec<(Claimed, Option<RunId>)>, StoreError> {
         let name = self.task_name(task);
-        let mut select = self.sql(
-            "SELECT j.id, j.run, j.ordinal, j.attempt, j.spent, j.input_label, r.planned_at, r.upstream,
-                    f.root, f.path, f.name, f.dev, f.ino, f.size, f.mtime_ns
-             FROM job j JOIN run r ON r.id = j.run LEFT JOIN job_file f ON f.job = j.id AND f.dir = 0 AND f.ord = 0
-             WHERE j.task = ?1 AND j.state = 1 ORDER BY j.priority DESC, j.id LIMIT ?2",
-        )?;
+        let mut select = self.sql(CANDIDATES)?;
         let rows = select.query_map((task, room), |r| {
             let claimed = Claimed {
                 job: r.get(0)?,
                 run: r.get(1)?,
                 task: name.clone(),
                 ordinal: r.get(2)?,
-                attempt: r.get::<_, i64>(3)? + 1,
-                spent: r.get::<_, u32>(4)? + 1,
+                attempt: r.get::<_, i64>(3)?.saturating_add(1),
+                spent: r.get::<_, u32>(4)?.saturating_add(1),
                 label: r.get(5)?,
                 planned_at: r.get(6)?,
                 file: job_file(r, 8)?,
@@ -58,7 +68,7 @@ impl Txn<'_> {
     fn take(&mut self, task: i64, claimed: &Claimed, claim: &Claim) -> Result<(), StoreError> {
         let plan = (claim.plan)(claimed);
         let rev = self.bump();
-        let node = self.state.node;
+        let node = self.state.tables.node;
         self.sql(
             "UPDATE job SET state = 2, rank = 1, attempt = ?2, spent = ?3, owner = ?4, started_at = ?5, held = NULL, rev = ?6,
                             finished_at = NULL WHERE id = ?1 AND state = 1",
@@ -74,21 +84,22 @@ impl Txn<'_> {
     }
 
     fn upstream_outputs(&self, run: RunId) -> Result<Vec<PathBuf>, StoreError> {
-        let mut select = self.sql(
-            "SELECT f.path FROM job j JOIN job_file f ON f.job = j.id AND f.dir = ?2 WHERE j.run = ?1 AND j.state = 4
-             ORDER BY j.ordinal, f.ord LIMIT ?3",
-        )?;
+        let mut select = self.sql(UPSTREAM)?;
         let rows = select.query_map((run, OUT, UPSTREAM_MAX), |r| r.get(0).map(path))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Records what the file looks like now that it is ours.
     pub(super) fn refresh(&mut self, job: JobId, attempt: i64, file: &JobFile) -> Result<(), StoreError> {
-        let running: bool = self
-            .sql("SELECT state = 2 AND attempt = ?2 FROM job WHERE id = ?1")?
-            .query_row((job, attempt), |r| r.get(0))?;
+        let running = self
+            .sql("SELECT 1 FROM job WHERE id = ?1 AND state = 2 AND attempt = ?2")?
+            .query_row((job, attempt), |_| Ok(()))
+            .optional()?
+            .is_some();
         if running {
-            self.sql("UPDATE job_file SET dev = ?3, ino = ?4, size = ?5, mtime_ns = ?6, name = ?7 WHERE job = ?1 AND dir = ?2 AND ord = 0")?
+            // Another job may have been recorded with this very file at this very place before it was moved. Then both
+            // rows would be one file; the older facts do no harm, because the attempt works on its open handle.
+            self.sql("UPDATE OR IGNORE job_file SET dev = ?3, ino = ?4, size = ?5, mtime_ns = ?6, name = ?7 WHERE job = ?1 AND dir = ?2 AND ord = 0")?
                 .execute((
                     job,
                     IN,
@@ -106,16 +117,15 @@ impl Txn<'_> {
     pub(super) fn put_back(&mut self, jobs: &[(JobId, i64)]) -> Result<Vec<LaneHint>, StoreError> {
         let mut tasks = Vec::new();
         for &(job, attempt) in jobs {
-            let rev = self.bump();
-            let mut update = self.sql(
-                "UPDATE job SET state = 1, rank = 3, spent = max(spent - 1, 0), owner = NULL, started_at = NULL, rev = ?3
-                 WHERE id = ?1 AND state = 2 AND attempt = ?2 RETURNING task",
-            )?;
-            let mut rows = update.query((job, attempt, rev))?;
-            let task: Option<i64> = rows.next()?.map(|r| r.get(0)).transpose()?;
-            drop(rows);
-            drop(update);
+            let task: Option<i64> = self
+                .sql(
+                    "UPDATE job SET state = 1, rank = 3, spent = max(spent - 1, 0), owner = NULL, started_at = NULL, rev = ?3
+                     WHERE id = ?1 AND state = 2 AND attempt = ?2 RETURNING task",
+                )?
+                .query_row((job, attempt, self.state.rev + 1), |r| r.get(0))
+                .optional()?;
             let Some(task) = task else { continue };
+            self.bump();
             self.sql(
                 "UPDATE attempt SET ended_at = started_at, outcome = 'put_back', charged = 0 WHERE job = ?1 AND n = ?2",
             )?
@@ -128,18 +138,24 @@ impl Txn<'_> {
 
     /// Waiting jobs that are due become queued.
     pub(super) fn due(&mut self, now: Millis) -> Result<Vec<LaneHint>, StoreError> {
-        let tasks: Vec<i64> =
-            self.state.tasks.keys().copied().filter(|&t| self.state.count(t, JobState::Waiting.code()) > 0).collect();
+        let tasks: Vec<i64> = self
+            .state
+            .tables
+            .tasks
+            .keys()
+            .copied()
+            .filter(|&t| self.state.count(t, JobState::Waiting.code()) > 0)
+            .collect();
         for &task in &tasks {
-            let rev = self.bump();
+            let rev = self.state.rev + 1;
             let spent: Vec<u32> = {
-                let mut update = self.sql(
-                    "UPDATE job SET state = 1, rank = 3, not_before = NULL, held = NULL, rev = ?3
-                     WHERE task = ?1 AND state = 0 AND not_before <= ?2 RETURNING spent",
-                )?;
-                let rows = update.query_map((task, now, rev), |r| r.get(0))?;
+                let mut update = self.sql(PROMOTE)?;
+                let rows = update.query_map((task, now, rev, DUE_MAX), |r| r.get(0))?;
                 rows.collect::<rusqlite::Result<_>>()?
             };
+            if !spent.is_empty() {
+                self.bump();
+            }
             for spent in spent {
                 self.moved(task, (JobState::Waiting, spent), (JobState::Queued, spent));
             }

@@ -1,7 +1,7 @@
 //! S6: the point of no return. Before it everything rolls back, after it everything rolls forward.
 
-use super::rows::{FAILED, IN, OUT, PROCESSED, RECORD, blob, signed};
-use super::writer::Txn;
+use super::rows::{FAILED, IN, OUT, PROCESSED, RECORD, amount, blob, signed};
+use super::txn::Txn;
 use crate::model::job::Move;
 use crate::model::ledger::{DecideAnswer, Decided, Decision, Fence, OutputRecord, StoreError, Verdict};
 use crate::model::{Failure, FailureClass, JobId, JobState, Millis, Outcome};
@@ -26,47 +26,55 @@ impl Txn<'_> {
         let mut answer = DecideAnswer::default();
         let mut tasks = Vec::new();
         for decision in batch {
-            let (decided, task) = self.decide_one(decision)?;
-            answer.decided.push(decided);
-            tasks.extend(task);
+            answer.decided.push(self.decide_one(decision, &mut tasks)?);
         }
         answer.lanes = self.hints(tasks)?;
         Ok(answer)
     }
 
-    fn decide_one(&mut self, d: &Decision) -> Result<(Decided, Option<i64>), StoreError> {
-        let Some(row) = self.job_row(d.job)? else { return Ok((Decided::Lost, None)) };
+    /// Decides one job; `touched` gets the tasks whose lanes changed.
+    fn decide_one(&mut self, d: &Decision, touched: &mut Vec<i64>) -> Result<Decided, StoreError> {
+        let Some(row) = self.job_row(d.job)? else { return Ok(Decided::Lost) };
+        let places = matches!(d.verdict, Verdict::Place { .. });
         let holds = match d.fence {
             Fence::Attempt(n) => row.state == JobState::Running && row.attempt == n,
+            // A failed job goes back to work by `retry` alone, which also opens its run and takes up its file.
             Fence::Rev(rev) => {
-                row.rev == rev && matches!(row.state, JobState::Waiting | JobState::Queued | JobState::Failed)
+                row.rev == rev
+                    && (matches!(row.state, JobState::Waiting | JobState::Queued)
+                        || (row.state == JobState::Failed && places))
             }
         };
         if !holds {
-            return Ok((Decided::Lost, None));
+            return Ok(Decided::Lost);
         }
         let cancels = matches!(&d.verdict, Verdict::Place { outcome: Outcome::Cancelled, .. });
         if let (Some(action), Fence::Attempt(_), false) = (row.cancel_action, d.fence, cancels) {
-            return Ok((Decided::CancelInstead(action), None));
+            return Ok(Decided::CancelInstead(action));
         }
-        let spent = if d.charged || matches!(d.fence, Fence::Rev(_)) { row.spent } else { row.spent.saturating_sub(1) };
+        touched.push(row.task);
+        if let Some(action) = d.action {
+            self.link(action, d.job)?;
+        }
+        let charged = d.charged && matches!(d.verdict, Verdict::Place { .. } | Verdict::Retry { .. });
+        let spent = if charged || matches!(d.fence, Fence::Rev(_)) { row.spent } else { row.spent.saturating_sub(1) };
         let state = match &d.verdict {
-            Verdict::Place { .. } => self.place(d, &row, spent)?,
+            Verdict::Place { .. } => self.place(d, &row, spent, touched)?,
             Verdict::Retry { failure, at } => {
-                self.end_attempt(d, "retry", Some(failure))?;
+                self.end_attempt(d, "retry", Some(failure), charged)?;
                 self.wait(d, &row, spent, *at, None)?;
                 JobState::Waiting
             }
             Verdict::Hold { reason, at } => {
-                self.end_attempt(d, "held", None)?;
+                self.end_attempt(d, "held", None, charged)?;
                 self.wait(d, &row, spent, *at, Some(reason))?;
                 JobState::Waiting
             }
             Verdict::Requeue { failure } => {
-                self.end_attempt(d, "interrupted", Some(failure))?;
+                self.end_attempt(d, "interrupted", Some(failure), charged)?;
                 let rev = self.bump();
                 self.sql(
-                    "UPDATE job SET state = 1, rank = 3, spent = ?2, owner = NULL, not_before = NULL, rev = ?3, maybe_repeated = ?4
+                    "UPDATE job SET state = 1, rank = 3, spent = ?2, owner = NULL, not_before = NULL, held = NULL, rev = ?3, maybe_repeated = ?4
                      WHERE id = ?1",
                 )?
                 .execute((d.job, spent, rev, true))?;
@@ -74,7 +82,7 @@ impl Txn<'_> {
                 JobState::Queued
             }
         };
-        Ok((Decided::Now(state), Some(row.task)))
+        Ok(Decided::Now(state))
     }
 
     fn job_row(&self, job: JobId) -> Result<Option<Row>, StoreError> {
@@ -104,12 +112,12 @@ impl Txn<'_> {
         Ok(())
     }
 
-    fn place(&mut self, d: &Decision, row: &Row, spent: u32) -> Result<JobState, StoreError> {
+    fn place(&mut self, d: &Decision, row: &Row, spent: u32, touched: &mut Vec<i64>) -> Result<JobState, StoreError> {
         let Verdict::Place { outcome, failure, moves, original, record, reason } = &d.verdict else {
             return Err(StoreError::Fault("not a placing".into()));
         };
         if matches!(d.fence, Fence::Attempt(_)) {
-            self.end_attempt(d, outcome.state().name(), failure.as_ref())?;
+            self.end_attempt(d, outcome.state().name(), failure.as_ref(), d.charged)?;
         }
         let cause = match (outcome, failure) {
             (Outcome::Failed, Some(failure)) => Some(self.count_cause(row.task, failure, d.at)?),
@@ -119,29 +127,34 @@ impl Txn<'_> {
             self.close_cause(row.cause)?;
             self.reopen_run(d.job)?;
         }
-        let written: u64 = d.outputs.iter().map(|o| o.size).sum();
+        let written = d.outputs.iter().fold(0_u64, |sum, o| sum.saturating_add(o.size));
+        // A failed original stays in `failed/` until an operator takes it away, and its job is its history.
+        let keeps_file = *outcome == Outcome::Failed && original.is_some();
         let rev = self.bump();
         self.sql(
             "UPDATE job SET state = 3, rank = 1, spent = ?2, outcome = ?3, cause = ?4, rows = coalesce(?5, rows),
-                    bytes_in = coalesce(?6, bytes_in), bytes_out = ?7, rev = ?8, not_before = NULL, held = NULL, reason = ?9,
-                    maybe_repeated = maybe_repeated WHERE id = ?1",
+                    bytes_in = coalesce(?6, bytes_in), bytes_out = ?7, rev = ?8, not_before = NULL, held = NULL, finished_at = NULL, reason = ?9,
+                    keeps_file = ?10 WHERE id = ?1",
         )?
         .execute((
             d.job,
             spent,
             outcome.state(),
             cause,
-            d.rows.map(signed),
-            d.bytes_in.map(signed),
-            signed(written),
+            d.rows.map(amount),
+            d.bytes_in.map(amount),
+            amount(written),
             rev,
             reason,
+            keeps_file,
         ))?;
         self.moved(row.task, (row.state, row.spent), (JobState::Placing, spent));
         self.insert_moves(d.job, row.attempt, moves)?;
         self.place_files(d, *outcome, original.as_deref(), record.as_deref())?;
         if moves.is_empty() {
-            self.finish_one(d.job, d.at)?;
+            if let Some((_, started)) = self.finish_one(d.job, d.at)? {
+                touched.extend(started);
+            }
             return Ok(outcome.state());
         }
         Ok(JobState::Placing)
@@ -198,11 +211,18 @@ impl Txn<'_> {
         Ok(())
     }
 
-    fn end_attempt(&self, d: &Decision, outcome: &str, failure: Option<&Failure>) -> Result<(), StoreError> {
+    /// Ends the attempt's row. One that a start has marked as crashed stays so: the deaths of a job are counted by it.
+    fn end_attempt(
+        &self,
+        d: &Decision,
+        outcome: &str,
+        failure: Option<&Failure>,
+        charged: bool,
+    ) -> Result<(), StoreError> {
         let Fence::Attempt(n) = d.fence else { return Ok(()) };
         let error = failure.and_then(|f| serde_json::to_string(f).ok());
         self.sql(
-            "UPDATE attempt SET ended_at = ?3, outcome = ?4, class = ?5, code = ?6, charged = ?7, exit = ?8, error = ?9,
+            "UPDATE attempt SET ended_at = coalesce(ended_at, ?3), outcome = CASE outcome WHEN 'crashed' THEN outcome ELSE ?4 END, class = ?5, code = ?6, charged = ?7, exit = ?8, error = ?9,
                     log_head = ?10, log_ref = ?11 WHERE job = ?1 AND n = ?2",
         )?
         .execute((
@@ -212,7 +232,7 @@ impl Txn<'_> {
             outcome,
             failure.map(|f| f.class.code()),
             failure.map(|f| f.code.as_str()),
-            d.charged,
+            charged,
             d.exit,
             error,
             d.log_head.as_deref(),
@@ -241,7 +261,7 @@ impl Txn<'_> {
     /// A failed job of a settled run is taken up again: the run is open again.
     pub(super) fn reopen_run(&self, job: JobId) -> Result<(), StoreError> {
         self.sql(
-            "UPDATE run SET open = open + 1, failed = max(failed - 1, 0), state = 2 WHERE id = (SELECT run FROM job WHERE id = ?1)",
+            "UPDATE run SET open = open + 1, failed = max(failed - 1, 0), state = 2, settled_at = NULL WHERE id = (SELECT run FROM job WHERE id = ?1)",
         )?
         .execute([job])?;
         Ok(())

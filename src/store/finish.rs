@@ -2,7 +2,7 @@
 
 use super::land::NewJob;
 use super::rows::unsigned;
-use super::writer::Txn;
+use super::txn::Txn;
 use crate::model::ledger::{FinishAnswer, Over, StoreError};
 use crate::model::{AfterOn, JobId, JobState, Millis, RunId, RunState};
 use rusqlite::OptionalExtension;
@@ -61,22 +61,24 @@ impl Txn<'_> {
 
     /// Finishes one job; answers it and the tasks that got follow-on work.
     pub(super) fn finish_one(&mut self, job: JobId, now: Millis) -> Result<Option<(Over, Vec<i64>)>, StoreError> {
-        let rev = self.bump();
         let row = self
             .sql(
                 "UPDATE job SET state = outcome, rank = CASE outcome WHEN 5 THEN 0 ELSE 4 END, finished_at = ?2, owner = NULL,
                         cancel_action = NULL, rev = ?3
-                 WHERE id = ?1 AND state = 3 RETURNING task, outcome, spent, run, coalesce(bytes_in, 0) + coalesce(bytes_out, 0)",
+                 WHERE id = ?1 AND state = 3 RETURNING task, outcome, spent, run, bytes_in, bytes_out",
             )?
-            .query_row((job, now, rev), |r| {
-                Ok((r.get::<_, i64>(0)?, r.get::<_, JobState>(1)?, r.get::<_, u32>(2)?, r.get::<_, RunId>(3)?, r.get::<_, i64>(4)?))
+            .query_row((job, now, self.state.rev + 1), |r| {
+                let sizes: [Option<i64>; 2] = [r.get(4)?, r.get(5)?];
+                let bytes = sizes.into_iter().flatten().fold(0_u64, |sum, n| sum.saturating_add(unsigned(n)));
+                Ok((r.get::<_, i64>(0)?, r.get::<_, JobState>(1)?, r.get::<_, u32>(2)?, r.get::<_, RunId>(3)?, bytes))
             })
             .optional()?;
         let Some((task, state, spent, run, bytes)) = row else { return Ok(None) };
+        self.bump();
         self.sql("DELETE FROM move WHERE job = ?1")?.execute([job])?;
         self.moved(task, (JobState::Placing, spent), (state, spent));
         let started = self.settle_run(run, state, now)?;
-        let over = Over { job, task: self.task_name(task), state, bytes: unsigned(bytes) };
+        let over = Over { job, task: self.task_name(task), state, bytes };
         Ok(Some((over, started)))
     }
 
@@ -113,22 +115,22 @@ impl Txn<'_> {
 
     /// Starts the tasks that run after this one, once per upstream run: at the first settle that meets their condition.
     fn start_followers(&mut self, tally: &Tally, now: Millis) -> Result<Vec<i64>, StoreError> {
-        let followers = self.state.after.get(&tally.task).cloned().unwrap_or_default();
+        let followers = self.state.tables.after.get(&tally.task).cloned().unwrap_or_default();
         let mut started = Vec::new();
         for (task, on) in followers {
             if !tally.meets(on) {
                 continue;
             }
             let fired = self
-                .sql("SELECT 1 FROM run WHERE task = ?1 AND upstream = ?2")?
-                .query_row((task, tally.run), |_| Ok(()))
+                .sql("SELECT 1 FROM run WHERE upstream = ?1 AND task = ?2")?
+                .query_row((tally.run, task), |_| Ok(()))
                 .optional()?
                 .is_some();
             if fired {
                 continue;
             }
             let run = self.insert_run(task, "after", now, 1, Some(tally.run))?;
-            let priority = self.state.tasks.get(&task).map_or(0, |t| t.priority);
+            let priority = self.state.tables.tasks.get(&task).map_or(0, |t| t.priority);
             let label = format!("after {} run {}", self.task_name(tally.task), tally.run);
             self.insert_job(&NewJob {
                 run,

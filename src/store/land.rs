@@ -1,7 +1,7 @@
 //! S1: what enters the queue. A second sight of a file that has a live job changes nothing.
 
-use super::rows::{IN, OUT, blob, signed};
-use super::writer::Txn;
+use super::rows::{IN, OUT, amount, blob, signed};
+use super::txn::Txn;
 use crate::model::job::Landed;
 use crate::model::ledger::{Landing, LaneHint, Operator, Start, StoreError};
 use crate::model::{JobId, JobState, Millis, RunId, RunState};
@@ -56,7 +56,9 @@ impl Txn<'_> {
     /// Starts a task by hand: one run, one job a file, or `count` jobs without a file.
     pub(super) fn start(&mut self, start: &Start, by: &Operator) -> Result<(RunId, Vec<JobId>, LaneHint), StoreError> {
         let task = self.task_id(&start.task)?;
-        let total = if start.files.is_empty() { i64::from(start.count) } else { signed(start.files.len() as u64) };
+        // A run without a job would never settle.
+        let total =
+            if start.files.is_empty() { i64::from(start.count.max(1)) } else { signed(start.files.len() as u64) };
         let run = self.insert_run(task, "manual", by.at, total, None)?;
         let mut jobs = Vec::new();
         for ordinal in 0..total {
@@ -77,7 +79,7 @@ impl Txn<'_> {
             }
             jobs.push(job);
         }
-        self.record("trigger", by, Some(&start.task), &jobs[..jobs.len().min(1)])?;
+        self.record("trigger", by, Some(&start.task), &jobs)?;
         Ok((run, jobs, self.hint(task)?))
     }
 
@@ -97,22 +99,39 @@ impl Txn<'_> {
         Ok(found.is_some())
     }
 
-    /// Whether the file has a live job; its facts are brought up to date.
-    fn sees_again(&self, file: &Landed) -> Result<bool, StoreError> {
-        let changed = self
+    /// Whether the file has a live job. The facts of one that still lies there are brought up to date; those of one at
+    /// work come from its open handle, which knows better than a scan that looked before the claim.
+    fn sees_again(&mut self, file: &Landed) -> Result<bool, StoreError> {
+        let found = self
             .sql(
-                "UPDATE job_file SET size = ?4, mtime_ns = ?5, dev = ?6
-                 WHERE root = ?1 AND path = ?2 AND ino = ?3 AND live = 1 AND dir = 0",
+                "SELECT j.id, j.rank IN (2, 3) AND (f.size <> ?4 OR f.mtime_ns <> ?5 OR f.dev IS NOT ?6)
+                 FROM job_file f JOIN job j ON j.id = f.job
+                 WHERE f.root = ?1 AND f.path = ?2 AND f.ino = ?3 AND f.live = 1 AND f.dir = 0",
             )?
-            .execute((
-                blob(&file.root),
-                blob(&file.path),
-                signed(file.facts.ino),
-                signed(file.facts.size),
-                file.facts.mtime_ns,
-                signed(file.facts.dev),
+            .query_row(
+                (
+                    blob(&file.root),
+                    blob(&file.path),
+                    signed(file.facts.ino),
+                    signed(file.facts.size),
+                    file.facts.mtime_ns,
+                    signed(file.facts.dev),
+                ),
+                |r| Ok((r.get::<_, JobId>(0)?, r.get::<_, bool>(1)?)),
+            )
+            .optional()?;
+        let Some((job, changed)) = found else { return Ok(false) };
+        if changed {
+            let rev = self.bump();
+            self.sql("UPDATE job_file SET size = ?2, mtime_ns = ?3, dev = ?4 WHERE job = ?1 AND dir = 0 AND ord = 0")?
+                .execute((job, signed(file.facts.size), file.facts.mtime_ns, signed(file.facts.dev)))?;
+            self.sql("UPDATE job SET bytes_in = ?2, rev = ?3 WHERE id = ?1")?.execute((
+                job,
+                amount(file.facts.size),
+                rev,
             ))?;
-        Ok(changed > 0)
+        }
+        Ok(true)
     }
 
     /// Inserts an open run.
@@ -136,7 +155,7 @@ impl Txn<'_> {
     /// Inserts a queued job.
     pub(super) fn insert_job(&mut self, new: &NewJob<'_>) -> Result<JobId, StoreError> {
         let rev = self.bump();
-        let max = self.state.tasks.get(&new.task).map_or(1, |t| t.max_attempts);
+        let max = self.state.tables.tasks.get(&new.task).map_or(1, |t| t.max_attempts);
         self.sql(
             "INSERT INTO job(run, ordinal, task, priority, state, rank, max_spent, input_label, rev, created_at, bytes_in)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -152,7 +171,7 @@ impl Txn<'_> {
             new.label,
             rev,
             new.at,
-            new.bytes_in.map(signed),
+            new.bytes_in.map(amount),
         ))?;
         let job = JobId(self.last_id());
         self.entered(new.task, JobState::Queued);

@@ -9,6 +9,7 @@ mod claim;
 mod decide;
 mod finish;
 mod land;
+mod memory;
 mod open;
 mod operate;
 mod prune;
@@ -18,6 +19,10 @@ mod recover;
 mod rows;
 mod schema;
 mod select;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod txn;
 mod writer;
 
 pub use query::{Overview, Queries, TaskRow};
@@ -34,7 +39,8 @@ use crate::model::view::{Done, Selection};
 use crate::model::{Filter, JobId, Millis, RunId, SelectionId, TaskName};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use writer::{Txn, Writer};
+use txn::Txn;
+use writer::Writer;
 
 /// The durable queue on SQLite. Cheap to clone; the writer stops when the last clone is dropped or [`Store::close`]
 /// is called.
@@ -100,8 +106,8 @@ impl Store {
 }
 
 impl Ledger for Store {
-    fn configure(&self, tasks: Vec<TaskFacts>, now: Millis) -> Reply<Vec<LaneHint>> {
-        self.run(Class::Operator, move |t| t.configure(&tasks, now))
+    fn configure(&self, tasks: Vec<TaskFacts>, _now: Millis) -> Reply<Vec<LaneHint>> {
+        self.run(Class::Operator, move |t| t.configure(&tasks))
     }
     fn land(&self, batch: Vec<Landed>, now: Millis) -> Reply<Landing> {
         self.run(Class::Insert, move |t| t.land(&batch, now))

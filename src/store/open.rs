@@ -13,6 +13,8 @@ const SQLITE_MIN: i32 = 3_051_003;
 const WAL_MAX: i64 = 64 * 1024 * 1024;
 /// Page cache of the writing connection, in KiB.
 const CACHE_KIB: i64 = 8 * 1024;
+/// A file of at most this size, in bytes, is checked at every start: it takes no time.
+const ALWAYS_CHECKED: u64 = 16 * 1024 * 1024;
 /// Prepared statements kept.
 const STATEMENTS: usize = 128;
 
@@ -31,8 +33,12 @@ pub(super) fn for_writing(path: &Path) -> Result<Opened, Fatal> {
         .hint("build with the bundled SQLite"));
     }
     match fs::symlink_metadata(path) {
-        Ok(meta) if meta.len() == 0 => return Err(damaged(path, "the file is empty")),
-        Ok(_) => {}
+        Ok(meta) if meta.is_file() && meta.len() == 0 => return Err(damaged(path, "the file is empty")),
+        Ok(_) => {
+            // Read-only first: a file that is refused stays as it is, to the byte, its log included.
+            let conn = open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            check_identity(&conn, path)?;
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let wal = with_suffix(path, "-wal");
             if wal.exists() {
@@ -42,20 +48,26 @@ pub(super) fn for_writing(path: &Path) -> Result<Opened, Fatal> {
         }
         Err(e) => return Err(Fatal::io("read", path, &e)),
     }
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|e| damaged(path, &e.to_string()))?;
-    check_identity(&conn, path)?;
-    configure(&conn).map_err(|e| damaged(path, &e.to_string()))?;
-    check_clean(&conn, path)?;
+    let conn = open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // Asked to write, SQLite opens a file that it may not write for reading, without a word.
+    if conn.is_readonly(rusqlite::MAIN_DB).map_err(|e| damaged(path, &e.to_string()))? {
+        return Err(Fatal::new(Exit::Failed, format!("cannot write to the database {}", text::path(path)))
+            .hint("give this user the right to write to the file and its folder"));
+    }
+    configure(&conn, path)?;
+    check_sound(&conn, path)?;
     migrate(&conn, path)?;
     Ok(Opened { conn })
 }
 
 /// Opens the database read-only, for queries.
 pub(super) fn for_reading(path: &Path) -> Result<Connection, Fatal> {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|e| damaged(path, &e.to_string()))?;
-    check_identity(&conn, path)?;
+    let conn = open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let version = check_identity(&conn, path)?;
+    if version < SCHEMA {
+        let found = format!("{} is of an older version (schema {version} of {SCHEMA})", text::path(path));
+        return Err(Fatal::new(Exit::Failed, found).hint("start the supervisor once: it brings the database forward"));
+    }
     conn.execute_batch(
         "PRAGMA query_only = 1; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
     )
@@ -75,10 +87,13 @@ pub(super) fn in_memory() -> Result<Connection, Fatal> {
 /// Makes the database under a temporary name and renames it, so that a file under its own name is always whole.
 fn create(path: &Path) -> Result<(), Fatal> {
     let temp = with_suffix(path, ".new");
-    match fs::remove_file(&temp) {
-        Ok(()) => {}
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => return Err(Fatal::io("remove", &temp, &e)),
+    // What an earlier try left, its journal included: that one must not be played back into the new file.
+    for left in [temp.clone(), with_suffix(&temp, "-journal")] {
+        match fs::remove_file(&left) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Fatal::io("remove", &left, &e)),
+        }
     }
     let fault = |e: rusqlite::Error| Fatal::new(Exit::Failed, format!("cannot create {}", text::path(path))).because(e);
     let conn = Connection::open(&temp).map_err(fault)?;
@@ -96,7 +111,13 @@ fn create(path: &Path) -> Result<(), Fatal> {
     Ok(())
 }
 
-fn check_identity(conn: &Connection, path: &Path) -> Result<(), Fatal> {
+fn open_with(path: &Path, access: OpenFlags) -> Result<Connection, Fatal> {
+    Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|e| damaged(path, &e.to_string()))
+}
+
+/// Refuses the database of another program or of a newer version; answers its version.
+fn check_identity(conn: &Connection, path: &Path) -> Result<i64, Fatal> {
     let read =
         |pragma: &str| conn.query_row(pragma, [], |r| r.get::<_, i64>(0)).map_err(|e| damaged(path, &e.to_string()));
     let id = read("PRAGMA application_id")?;
@@ -114,31 +135,37 @@ fn check_identity(conn: &Connection, path: &Path) -> Result<(), Fatal> {
         )
         .hint("start the newer program; this one leaves the file untouched"));
     }
-    Ok(())
+    Ok(version)
 }
 
-fn configure(conn: &Connection) -> rusqlite::Result<()> {
+fn configure(conn: &Connection, path: &Path) -> Result<(), Fatal> {
+    let fault = |e: rusqlite::Error| damaged(path, &e.to_string());
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0)).map_err(fault)?;
+    if mode != "wal" {
+        return Err(Fatal::new(Exit::Failed, format!("cannot keep a write-ahead log beside {}", text::path(path)))
+            .hint("put data_dir on a local file system"));
+    }
     conn.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF; \
-         PRAGMA journal_size_limit = {WAL_MAX}; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA temp_store = MEMORY;"
-    ))?;
+        "PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF; \
+         PRAGMA journal_size_limit = {WAL_MAX}; PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA temp_store = MEMORY;"
+    ))
+    .map_err(fault)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
 }
 
-/// After an unclean stop the file is checked before anything is built on it.
-fn check_clean(conn: &Connection, path: &Path) -> Result<(), Fatal> {
-    let clean: i64 = conn
-        .query_row("SELECT value FROM meta WHERE key = 'clean'", [], |r| r.get(0))
-        .map_err(|e| damaged(path, &e.to_string()))?;
-    if clean == 0 {
-        let verdict: String =
-            conn.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).map_err(|e| damaged(path, &e.to_string()))?;
+/// After an unclean stop the file is checked before anything is built on it; a small one is checked at every start.
+fn check_sound(conn: &Connection, path: &Path) -> Result<(), Fatal> {
+    let fault = |e: rusqlite::Error| damaged(path, &e.to_string());
+    let clean: i64 = conn.query_row("SELECT value FROM meta WHERE key = 'clean'", [], |r| r.get(0)).map_err(fault)?;
+    let size = fs::metadata(path).map_or(0, |m| m.len());
+    if clean == 0 || size <= ALWAYS_CHECKED {
+        let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).map_err(fault)?;
         if verdict != "ok" {
             return Err(damaged(path, &verdict));
         }
     }
-    conn.execute("UPDATE meta SET value = 0 WHERE key = 'clean'", []).map_err(|e| damaged(path, &e.to_string()))?;
+    conn.execute("UPDATE meta SET value = 0 WHERE key = 'clean'", []).map_err(fault)?;
     Ok(())
 }
 

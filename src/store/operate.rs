@@ -1,7 +1,7 @@
 //! Operator actions: who, when, why; and the facts that they are decided on.
 
 use super::rows::{FAILED, RECORD, blob, job_file, path};
-use super::writer::Txn;
+use super::txn::Txn;
 use crate::model::ledger::{JobFacts, LaneHint, Operator, StoreError};
 use crate::model::view::{Done, Refused};
 use crate::model::{Failure, JobId, JobState, Millis};
@@ -62,10 +62,16 @@ impl Txn<'_> {
         self.sql("INSERT INTO action(at, uid, kind, filter, as_of_rev, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
             .execute((by.at, by.uid, kind, filter, rev, by.reason.as_deref()))?;
         let action = self.last_id();
-        for job in jobs {
-            self.sql("INSERT OR IGNORE INTO action_job(job, action) VALUES (?1, ?2)")?.execute((job, action))?;
+        for &job in jobs {
+            self.link(action, job)?;
         }
         Ok(action)
+    }
+
+    /// Notes that an action was done to a job.
+    pub(super) fn link(&self, action: i64, job: JobId) -> Result<(), StoreError> {
+        self.sql("INSERT OR IGNORE INTO action_job(job, action) VALUES (?1, ?2)")?.execute((job, action))?;
+        Ok(())
     }
 
     /// The facts of some jobs.
@@ -141,32 +147,55 @@ impl Txn<'_> {
                 done.refused.push(refuse(refusal("retry", state)));
                 continue;
             }
-            self.requeue(job, state, cause)?;
-            self.sql("INSERT OR IGNORE INTO action_job(job, action) VALUES (?1, ?2)")?.execute((job, action))?;
+            if state == JobState::Failed && self.file_is_taken(job)? {
+                done.refused.push(refuse("another job has its file".into()));
+                continue;
+            }
+            self.requeue(job, state, cause, now)?;
+            self.link(action, job)?;
             self.moved(task, (state, spent), (JobState::Queued, 0));
             tasks.push(task);
             done.done.push(job);
         }
-        self.note_action(action, &done, now)?;
+        self.note_action(action, &done)?;
         Ok((done, self.hints(tasks)?))
     }
 
-    fn requeue(&mut self, job: JobId, state: JobState, cause: Option<i64>) -> Result<(), StoreError> {
+    /// Whether a live job works on the file that a retry of this job would take: its name was used again, and the file
+    /// system gave the new file the old inode.
+    fn file_is_taken(&self, job: JobId) -> Result<bool, StoreError> {
+        let other = self
+            .sql(
+                "SELECT 1 FROM job_file f JOIN job_file o ON o.root = f.root AND o.ino = f.ino AND o.live = 1 AND o.dir = 0
+                   AND o.path = coalesce((SELECT path FROM job_file WHERE job = ?1 AND dir = ?2 AND ord = 0), f.path)
+                 WHERE f.job = ?1 AND f.dir = 0 AND f.ord = 0 AND o.job <> ?1",
+            )?
+            .query_row((job, FAILED), |_| Ok(()))
+            .optional()?;
+        Ok(other.is_some())
+    }
+
+    fn requeue(&mut self, job: JobId, state: JobState, cause: Option<i64>, now: Millis) -> Result<(), StoreError> {
         if state == JobState::Failed {
             self.close_cause(cause)?;
             self.reopen_run(job)?;
-            // The file is where the failure left it; the claim takes it from there.
+            // The file is where the failure left it; the claim takes it from there. Where it landed is kept beside it.
+            self.sql(
+                "INSERT OR IGNORE INTO job_file(job, dir, ord, root, path, name, live, dev, ino, size, mtime_ns, at)
+                 SELECT job, dir, 1, root, path, name, 0, dev, ino, size, mtime_ns, ?2 FROM job_file WHERE job = ?1 AND dir = 0 AND ord = 0",
+            )?
+            .execute((job, now))?;
             self.sql(
                 "UPDATE job_file SET live = 1,
                    path = coalesce((SELECT p.path FROM job_file p WHERE p.job = ?1 AND p.dir = ?2 AND p.ord = 0), path)
-                 WHERE job = ?1 AND dir = 0",
+                 WHERE job = ?1 AND dir = 0 AND ord = 0",
             )?
             .execute((job, FAILED))?;
         }
         let rev = self.bump();
         self.sql(
             "UPDATE job SET state = 1, rank = 3, spent = 0, not_before = NULL, held = NULL, outcome = NULL, cause = NULL,
-                    finished_at = NULL, cancel_action = NULL, rev = ?2 WHERE id = ?1",
+                    reason = NULL, finished_at = NULL, cancel_action = NULL, keeps_file = 0, rev = ?2 WHERE id = ?1",
         )?
         .execute((job, rev))?;
         Ok(())
@@ -176,21 +205,31 @@ impl Txn<'_> {
     pub(super) fn mark_cancel(&mut self, action: i64, jobs: &[JobId]) -> Result<Done, StoreError> {
         let mut done = Done::default();
         for &job in jobs {
-            let marked =
-                self.sql("UPDATE job SET cancel_action = ?2 WHERE id = ?1 AND state = 2")?.execute((job, action))?;
-            if marked == 0 {
-                done.refused.push(Refused { id: job, reason: "already decided".into() });
-            } else {
-                self.sql("INSERT OR IGNORE INTO action_job(job, action) VALUES (?1, ?2)")?.execute((job, action))?;
-                done.done.push(job);
+            let state: Option<JobState> =
+                self.sql("SELECT state FROM job WHERE id = ?1")?.query_row([job], |r| r.get(0)).optional()?;
+            match state {
+                Some(JobState::Running) => {
+                    let rev = self.bump();
+                    // The first cancel stands; another one changes nothing.
+                    self.sql("UPDATE job SET cancel_action = coalesce(cancel_action, ?2), rev = ?3 WHERE id = ?1")?
+                        .execute((job, action, rev))?;
+                    self.link(action, job)?;
+                    done.done.push(job);
+                }
+                Some(state) => done.refused.push(Refused { id: job, reason: refusal("cancel", state) }),
+                None => done.refused.push(Refused { id: job, reason: "no such job".into() }),
             }
         }
+        self.note_action(action, &done)?;
         Ok(done)
     }
 
-    fn note_action(&self, action: i64, done: &Done, now: Millis) -> Result<(), StoreError> {
-        self.sql("UPDATE action SET done = done + ?2, refused = refused + ?3, cursor = ?4, state = 1 WHERE id = ?1")?
-            .execute((action, done.done.len(), done.refused.len(), now))?;
+    fn note_action(&self, action: i64, done: &Done) -> Result<(), StoreError> {
+        self.sql("UPDATE action SET done = done + ?2, refused = refused + ?3, state = 1 WHERE id = ?1")?.execute((
+            action,
+            done.done.len(),
+            done.refused.len(),
+        ))?;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::model::{JobState, Millis};
 use rusqlite::Connection;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// Read connections kept open; a further reader opens its own for as long as it reads.
 const IDLE_MAX: usize = 2;
@@ -62,19 +62,20 @@ impl Queries {
         Ok(Self { path: PathBuf::from(":memory:"), idle: Mutex::new(vec![open::in_memory()?]) })
     }
 
-    /// Runs a query on a connection of its own for the time being.
+    /// Runs a query on a connection of its own for the time being, on one state of the database.
     pub(super) fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let kept = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let conn = match kept {
             Some(conn) => conn,
             None => open::for_reading(&self.path).map_err(|e| StoreError::Fault(e.render(false)))?,
         };
-        let result = read(&conn);
-        if let Ok(mut idle) = self.idle.lock()
-            && idle.len() < IDLE_MAX
-        {
+        // One transaction, so that all statements of a query see the same jobs; dropping it ends it.
+        let result = conn.unchecked_transaction().and_then(|snapshot| read(&snapshot));
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
             idle.push(conn);
         }
+        drop(idle);
         Ok(result?)
     }
 

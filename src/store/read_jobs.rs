@@ -16,6 +16,13 @@ use std::path::Path;
 /// Longest list of attempts, files or actions shown for one job; the newest are kept.
 const HISTORY_MAX: i64 = 200;
 
+/// Changes since a revision are looked up by it as long as there are not more revisions than this; beyond, page by page.
+const SINCE_MAX: i64 = 10_000;
+
+/// The jobs that a path belongs to, newest first.
+pub(super) const BY_PATH: &str =
+    "SELECT DISTINCT job FROM job_file WHERE path = ?1 AND root = ?2 ORDER BY job DESC LIMIT ?3";
+
 const COLUMNS: &str = "j.id, j.run, t.name, t.action, j.state, j.input_label, j.attempt, j.spent, j.max_spent, j.created_at, j.started_at,
   j.finished_at, j.not_before, j.rows, j.bytes_in, j.bytes_out, j.held, j.maybe_repeated, j.reason, j.rev, a.error, a.ended_at";
 const FROM: &str = "job j JOIN task t ON t.id = j.task LEFT JOIN attempt a ON a.job = j.id AND a.n = j.attempt";
@@ -28,34 +35,20 @@ impl Queries {
             let rev = conn.prepare_cached("SELECT value FROM meta WHERE key = 'rev'")?.query_row([], |r| r.get(0))?;
             let (matching, more) = select::matching(conn, &query.filter, now)?;
             let mut page = JobsPage { rev, matching, more, ..JobsPage::default() };
-            let limit = query.limit.map_or(i64::MAX, i64::from);
-            let (first_rank, mut below) = after.unwrap_or((0, i64::MAX));
-            for rank in first_rank..=4 {
-                let left = limit - i64::try_from(page.jobs.len()).unwrap_or(i64::MAX);
-                if left <= 0 {
-                    break;
+            let wanted = query.limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+            page.jobs = match query.since_rev {
+                Some(since) if i64::saturating_sub(rev, since) <= SINCE_MAX => {
+                    changed(conn, query, now, since, after, wanted)?
                 }
-                let c = select::condition(&query.filter, now);
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM {FROM} WHERE j.rank = ? AND j.id < ? AND j.rev > ? AND {} ORDER BY j.id DESC LIMIT ?",
-                    c.sql
-                );
-                let since = query.since_rev.unwrap_or(-1);
-                let mut values = vec![Value::from(rank), below.into(), since.into()];
-                values.extend(c.values);
-                values.push(left.into());
-                let mut stmt = conn.prepare_cached(&sql)?;
-                let rows = stmt.query_map(params_from_iter(values), |r| job_view(r, now))?;
-                for row in rows {
-                    page.jobs.push(row?);
-                }
-                below = i64::MAX;
+                since => by_rank(conn, query, now, since.unwrap_or(-1), after, wanted)?,
+            };
+            // One more than wanted was read, to know whether there is another page.
+            if page.jobs.len() > wanted {
+                page.jobs.truncate(wanted);
+                page.next = page.jobs.last().map(|j| format!("{}.{}", j.state.rank(), j.id));
             }
             for job in &mut page.jobs {
                 job.outputs = outputs(conn, job.id)?;
-            }
-            if i64::try_from(page.jobs.len()).unwrap_or(i64::MAX) >= limit {
-                page.next = page.jobs.last().map(|j| format!("{}.{}", j.state.rank(), j.id));
             }
             Ok(page)
         })
@@ -81,9 +74,7 @@ impl Queries {
     pub fn file(&self, path: &Path, now: Millis) -> Result<JobsPage, StoreError> {
         self.with(|conn| {
             let mut ids = Vec::new();
-            let mut find = conn.prepare_cached(
-                "SELECT DISTINCT job FROM job_file WHERE path = ?1 AND root = ?2 ORDER BY job DESC LIMIT ?3",
-            )?;
+            let mut find = conn.prepare_cached(BY_PATH)?;
             let mut look = |path: &[u8], root: &[u8]| -> rusqlite::Result<()> {
                 for id in find.query_map((path, root, HISTORY_MAX), |r| r.get::<_, JobId>(0))? {
                     ids.push(id?);
@@ -96,12 +87,6 @@ impl Queries {
                     look(blob(rest), blob(root))?;
                     look(blob(path), blob(root))?;
                 }
-            }
-            // A retried job's input is recorded where the failure left it; its label tells where it landed.
-            let mut labelled =
-                conn.prepare_cached("SELECT id FROM job WHERE input_label = ?1 ORDER BY id DESC LIMIT ?2")?;
-            for id in labelled.query_map((blob(path), HISTORY_MAX), |r| r.get(0))? {
-                ids.push(id?);
             }
             ids.sort_unstable_by(|a, b| b.cmp(a));
             ids.dedup();
@@ -117,9 +102,79 @@ impl Queries {
     }
 }
 
-fn parse_cursor(text: &str) -> Result<(i64, i64), StoreError> {
+/// The last row of a page: its rank and its number.
+type Cursor = (i64, i64);
+
+/// A page rank by rank, each in the order of an index: never sorted, never more rows than wanted.
+fn by_rank(
+    conn: &Connection,
+    query: &JobsQuery,
+    now: Millis,
+    since: i64,
+    after: Option<Cursor>,
+    wanted: usize,
+) -> rusqlite::Result<Vec<JobView>> {
+    let mut jobs = Vec::new();
+    let c = select::condition(&query.filter, now);
+    let mut stmt = conn.prepare_cached(&page_sql(&c))?;
+    for rank in select::ranks(&query.filter) {
+        let below = match after {
+            Some((last, _)) if rank < last => continue,
+            Some((last, id)) if rank == last => id,
+            _ => i64::MAX,
+        };
+        let left = i64::try_from(wanted.saturating_sub(jobs.len())).unwrap_or(i64::MAX).saturating_add(1);
+        let mut values = vec![Value::from(rank), below.into(), since.into()];
+        values.extend(c.values.iter().cloned());
+        values.push(left.into());
+        for row in stmt.query_map(params_from_iter(values), |r| job_view(r, now))? {
+            jobs.push(row?);
+        }
+        if jobs.len() > wanted {
+            break;
+        }
+    }
+    Ok(jobs)
+}
+
+/// A page of what changed not long ago: few rows, found by their revision and then sorted.
+fn changed(
+    conn: &Connection,
+    query: &JobsQuery,
+    now: Millis,
+    since: i64,
+    after: Option<Cursor>,
+    wanted: usize,
+) -> rusqlite::Result<Vec<JobView>> {
+    let c = select::condition(&query.filter, now);
+    let (rank, id) = after.unwrap_or((-1, 0));
+    let mut values = vec![Value::from(since), rank.into(), rank.into(), id.into()];
+    values.extend(c.values.iter().cloned());
+    values.push(i64::try_from(wanted).unwrap_or(i64::MAX).saturating_add(1).into());
+    let mut stmt = conn.prepare_cached(&changed_sql(&c))?;
+    stmt.query_map(params_from_iter(values), |r| job_view(r, now))?.collect()
+}
+
+pub(super) fn page_sql(c: &select::Condition) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM {FROM} WHERE j.rank = ? AND j.id < ? AND j.rev > ? AND {} ORDER BY j.id DESC LIMIT ?",
+        c.sql
+    )
+}
+
+pub(super) fn changed_sql(c: &select::Condition) -> String {
+    // The plus keeps the other indexes out: each of them would look through all jobs of a rank.
+    format!(
+        "SELECT {COLUMNS} FROM {FROM} WHERE j.rev > ? AND (+j.rank > ? OR (+j.rank = ? AND +j.id < ?)) AND ({})
+         ORDER BY +j.rank, +j.id DESC LIMIT ?",
+        c.sql
+    )
+}
+
+fn parse_cursor(text: &str) -> Result<Cursor, StoreError> {
     let parsed = text.split_once('.').and_then(|(rank, id)| Some((rank.parse().ok()?, id.parse().ok()?)));
-    parsed.ok_or_else(|| StoreError::Fault(format!("not a cursor: {text}")))
+    let known = parsed.filter(|(rank, _)| (0..=select::RANK_MAX).contains(rank));
+    known.ok_or_else(|| StoreError::Fault(format!("not a cursor: {text}")))
 }
 
 fn one_job(conn: &Connection, id: JobId, now: Millis) -> rusqlite::Result<Option<JobView>> {
@@ -190,7 +245,8 @@ fn attempts(conn: &Connection, id: JobId, now: Millis) -> rusqlite::Result<Vec<A
             started_at: rfc3339(started),
             ended_at: ended.map(rfc3339),
             duration_ms: u64::try_from(ended.unwrap_or(now).since(started).as_millis()).ok(),
-            outcome: r.get(4)?,
+            // What the store needs to tell a crash by is no outcome of its own to an operator.
+            outcome: r.get::<_, Option<String>>(4)?.map(|o| if o == "crashed" { "interrupted".into() } else { o }),
             class: class.and_then(FailureClass::from_code),
             exit: r.get(6)?,
             charged: r.get(7)?,
@@ -216,7 +272,7 @@ fn files(conn: &Connection, id: JobId) -> rusqlite::Result<Vec<FileView>> {
             FAILED => "failed",
             _ => "record",
         };
-        let size: u64 = r.get(3)?;
+        let size = super::rows::unsigned(r.get(3)?);
         Ok(FileView {
             role: role.into(),
             path: text::path(&whole),

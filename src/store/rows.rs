@@ -71,6 +71,11 @@ pub(super) const fn signed(n: u64) -> i64 {
     n.cast_signed()
 }
 
+/// A size or a number of records, cut at what SQLite can add and compare.
+pub(super) fn amount(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
 /// Columns `root, path, name, dev, ino, size, mtime_ns` starting at `at`; none if `root` is null.
 pub(super) fn job_file(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<JobFile>> {
     let Some(root) = row.get::<_, Option<Vec<u8>>>(at)? else { return Ok(None) };

@@ -11,7 +11,9 @@ pub const SCHEMA: i64 = STEPS.len() as i64;
 pub const STEPS: &[&str] = &[V1];
 
 /// Times are milliseconds UTC; states are the numbers of `model::state`; paths and names are bytes.
-/// `job_file.dir`: 0 in, 1 out, 2 processed, 3 failed, 4 error record.
+/// `job_file.dir`: 0 in, 1 out, 2 processed, 3 failed, 4 error record. Of an input, `ord` 0 is where the file is taken
+/// from, and 1 where it landed, once a retry takes it from somewhere else. `job.keeps_file`: its original was put into
+/// `failed/` for an operator, so that the row is not deleted.
 const V1: &str = r"
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT INTO meta VALUES ('rev', 0), ('clean', 1);
@@ -33,22 +35,21 @@ CREATE TABLE run(id INTEGER PRIMARY KEY AUTOINCREMENT, task INTEGER NOT NULL, sl
   state INTEGER NOT NULL, reason TEXT, planned_at INTEGER NOT NULL, started_at INTEGER, settled_at INTEGER, expand_cursor BLOB,
   total INTEGER NOT NULL, open INTEGER NOT NULL, ok INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0, skipped INTEGER NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX run_slot ON run(task, slot) WHERE slot IS NOT NULL;
-CREATE UNIQUE INDEX run_upstream ON run(task, upstream) WHERE upstream IS NOT NULL;
+CREATE UNIQUE INDEX run_upstream ON run(upstream, task) WHERE upstream IS NOT NULL;
 
 CREATE TABLE job(id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, ordinal INTEGER NOT NULL, task INTEGER NOT NULL,
   lane TEXT NOT NULL DEFAULT '', priority INTEGER NOT NULL, state INTEGER NOT NULL, rank INTEGER NOT NULL, not_before INTEGER,
   attempt INTEGER NOT NULL DEFAULT 0, spent INTEGER NOT NULL DEFAULT 0, max_spent INTEGER NOT NULL, outcome INTEGER,
   cancel_action INTEGER, owner INTEGER, pin INTEGER, input_label BLOB NOT NULL, cause INTEGER, held TEXT, reason TEXT,
-  maybe_repeated INTEGER NOT NULL DEFAULT 0, rev INTEGER NOT NULL, created_at INTEGER NOT NULL, started_at INTEGER,
+  maybe_repeated INTEGER NOT NULL DEFAULT 0, keeps_file INTEGER NOT NULL DEFAULT 0, rev INTEGER NOT NULL, created_at INTEGER NOT NULL, started_at INTEGER,
   finished_at INTEGER, rows INTEGER, bytes_in INTEGER, bytes_out INTEGER);
 CREATE UNIQUE INDEX job_run ON job(run, ordinal);
 CREATE INDEX job_claim ON job(task, priority DESC, id) WHERE state = 1;
 CREATE INDEX job_due ON job(task, not_before) WHERE state = 0;
-CREATE INDEX job_own ON job(state) WHERE state IN (2, 3);
 CREATE INDEX job_page ON job(rank, id);
-CREATE INDEX job_task ON job(task, state, id);
-CREATE INDEX job_cause ON job(cause) WHERE state = 5;
-CREATE INDEX job_old ON job(finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX job_task ON job(task, rank, id);
+CREATE INDEX job_rev ON job(rev);
+CREATE INDEX job_old ON job(state, finished_at) WHERE finished_at IS NOT NULL AND keeps_file = 0;
 
 CREATE TABLE attempt(job INTEGER NOT NULL, n INTEGER NOT NULL, node INTEGER NOT NULL, started_at INTEGER NOT NULL, ended_at INTEGER,
   outcome TEXT, class INTEGER, code TEXT, charged INTEGER NOT NULL DEFAULT 1, exit INTEGER, error TEXT, config_hash TEXT NOT NULL,
@@ -75,5 +76,6 @@ CREATE TABLE outbox(id INTEGER PRIMARY KEY, channel TEXT NOT NULL, key TEXT NOT 
 CREATE TABLE action(id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, uid INTEGER NOT NULL, kind TEXT NOT NULL, filter TEXT,
   as_of_rev INTEGER, reason TEXT, done INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0, cursor INTEGER, state INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE action_job(job INTEGER NOT NULL, action INTEGER NOT NULL, PRIMARY KEY(job, action)) WITHOUT ROWID;
+CREATE INDEX action_job_action ON action_job(action);
 CREATE TABLE selection(id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, uid INTEGER NOT NULL, filter TEXT NOT NULL, rev INTEGER NOT NULL);
 ";

@@ -1,13 +1,16 @@
 //! Filters as SQL, and selections: a filter frozen at a revision.
 
 use super::rows::RETRY_SLOT;
-use super::writer::Txn;
+use super::txn::Txn;
 use crate::model::filter::{Term, Test};
 use crate::model::ledger::{Operator, StoreError};
 use crate::model::view::{JobsPage, Selection};
-use crate::model::{Filter, JobId, Millis, SelectionId, text};
+use crate::model::{Filter, JobId, JobState, Millis, SelectionId, text};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+/// The last rank of [`JobState::rank`].
+pub(super) const RANK_MAX: i64 = 4;
 
 /// A condition on `job j`, with its values.
 #[derive(Debug, Default, PartialEq)]
@@ -34,14 +37,17 @@ fn one(test: &Test, now: Millis) -> (String, Vec<Value>) {
         Test::Text(word) => {
             let like = Value::from(format!("%{}%", word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")));
             (
-                "CAST(j.input_label AS TEXT) LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM attempt x WHERE x.job = j.id AND x.n = j.attempt AND x.error LIKE ? ESCAPE '\\')"
+                "CAST(j.input_label AS TEXT) LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM attempt x WHERE x.job = j.id AND x.n = j.attempt
+                   AND CASE WHEN json_valid(x.error) THEN x.error ->> '$.message' END LIKE ? ESCAPE '\\')"
                     .into(),
                 vec![like.clone(), like],
             )
         }
-        Test::Task(name) => ("j.task = (SELECT id FROM task WHERE name = ?)".into(), vec![name.clone().into()]),
-        Test::State(state) => ("j.state = ?".into(), vec![state.code().into()]),
-        Test::Retry => ("j.state = 0 AND j.spent > 0".into(), vec![]),
+        // IS, so that the negation of a task that does not exist matches every job.
+        Test::Task(name) => ("j.task IS (SELECT id FROM task WHERE name = ?)".into(), vec![name.clone().into()]),
+        // A state has one rank, and the rank is what the indexes know.
+        Test::State(state) => ("j.rank = ? AND j.state = ?".into(), vec![state.rank().into(), state.code().into()]),
+        Test::Retry => ("j.rank = ? AND j.state = 0 AND j.spent > 0".into(), vec![JobState::Waiting.rank().into()]),
         Test::Host(host) => ("j.lane = ?".into(), vec![host.clone().into()]),
         Test::Code(code) => (
             "EXISTS (SELECT 1 FROM attempt x WHERE x.job = j.id AND x.n = j.attempt AND x.code = ?)".into(),
@@ -53,16 +59,14 @@ fn one(test: &Test, now: Millis) -> (String, Vec<Value>) {
 
 /// How many jobs match, counted up to [`JobsPage::COUNT_MAX`]. Plain filters are answered from the kept counts.
 pub(super) fn matching(conn: &Connection, filter: &Filter, now: Millis) -> rusqlite::Result<(u64, bool)> {
-    if let Some(slot) = kept_slot(filter) {
-        let sum = match slot {
-            None => conn
-                .prepare_cached("SELECT coalesce(sum(n), 0) FROM count WHERE slot < ?1")?
-                .query_row([RETRY_SLOT], |r| r.get(0)),
-            Some(slot) => conn
-                .prepare_cached("SELECT coalesce(sum(n), 0) FROM count WHERE slot = ?1")?
-                .query_row([slot], |r| r.get(0)),
-        }?;
-        return Ok((sum, false));
+    if let Some(Kept { task, slot }) = kept(filter) {
+        let sum: i64 = conn
+            .prepare_cached(
+                "SELECT coalesce(sum(n), 0) FROM count WHERE slot BETWEEN ?1 AND ?2
+                 AND (?3 IS NULL OR task = (SELECT id FROM task WHERE name = ?3))",
+            )?
+            .query_row((slot.unwrap_or(0), slot.unwrap_or(RETRY_SLOT - 1), task), |r| r.get(0))?;
+        return Ok((u64::try_from(sum).unwrap_or(0), false));
     }
     let c = condition(filter, now);
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM job j WHERE {} LIMIT {})", c.sql, JobsPage::COUNT_MAX + 1);
@@ -70,27 +74,52 @@ pub(super) fn matching(conn: &Connection, filter: &Filter, now: Millis) -> rusql
     Ok((n.min(JobsPage::COUNT_MAX), n > JobsPage::COUNT_MAX))
 }
 
-/// The count slot that answers this filter: `Some(None)` for all slots together.
-#[expect(clippy::option_option, reason = "no filter, one slot, or neither")]
-fn kept_slot(filter: &Filter) -> Option<Option<i64>> {
-    match filter.terms.as_slice() {
-        [] => Some(None),
-        [Term { negated: false, test: Test::State(state) }] => Some(Some(state.code())),
-        [Term { negated: false, test: Test::Retry }] => Some(Some(RETRY_SLOT)),
-        _ => None,
+/// Kept counts that answer a filter.
+#[derive(Debug, PartialEq)]
+struct Kept<'a> {
+    /// Of one task; none = of all.
+    task: Option<&'a str>,
+    /// One slot; none = all states.
+    slot: Option<i64>,
+}
+
+/// The kept counts that answer this filter: at most one task and at most one state, and nothing else.
+fn kept(filter: &Filter) -> Option<Kept<'_>> {
+    let mut out = Kept { task: None, slot: None };
+    for Term { negated, test } in &filter.terms {
+        match test {
+            Test::Task(name) if !negated && out.task.is_none() => out.task = Some(name),
+            Test::State(state) if !negated && out.slot.is_none() => out.slot = Some(state.code()),
+            Test::Retry if !negated && out.slot.is_none() => out.slot = Some(RETRY_SLOT),
+            _ => return None,
+        }
     }
+    Some(out)
+}
+
+/// The ranks that jobs of a filter can have, so that a page does not look through the others.
+pub(super) fn ranks(filter: &Filter) -> Vec<i64> {
+    let fits = |rank: &i64| {
+        filter.terms.iter().filter(|t| !t.negated).all(|t| match &t.test {
+            Test::State(state) => state.rank() == *rank,
+            Test::Retry => JobState::Waiting.rank() == *rank,
+            _ => true,
+        })
+    };
+    (0..=RANK_MAX).filter(fits).collect()
 }
 
 impl Txn<'_> {
     /// Freezes a filter at the present revision.
     pub(super) fn select(&mut self, by: &Operator, filter: &Filter) -> Result<Selection, StoreError> {
         let rev = self.state.rev;
-        self.sql("INSERT INTO selection(at, uid, filter, rev) VALUES (?1, ?2, ?3, ?4)")?.execute((
-            by.at,
-            by.uid,
-            filter.to_string(),
-            rev,
-        ))?;
+        let spelled = filter.to_string();
+        // It is read again for every page, so it must be one that can be read.
+        if Filter::parse(&spelled).as_ref() != Ok(filter) {
+            return Err(StoreError::Fault(format!("not a filter that can be kept: {spelled}")));
+        }
+        self.sql("INSERT INTO selection(at, uid, filter, rev) VALUES (?1, ?2, ?3, ?4)")?
+            .execute((by.at, by.uid, spelled, rev))?;
         let id = SelectionId(self.last_id());
         let c = condition(filter, by.at);
         let count = {
