@@ -91,7 +91,8 @@ fn a_mended_file_succeeds_when_it_is_retried() {
     let id = site.job_in("bad.csv", "failed")["id"].as_i64().unwrap();
 
     assert_eq!(site.json(&format!("retry {id}")), json!({ "done": [id], "refused": [] }));
-    let again = until("the second failure", || site.job("bad.csv").filter(|j| j["attempt"] == 2 && j["state"] == "failed"));
+    let again =
+        until("the second failure", || site.job("bad.csv").filter(|j| j["attempt"] == 2 && j["state"] == "failed"));
     assert_eq!(again["spent"], 1, "a retry by hand has a fresh budget");
     assert_eq!(site.tree("failed"), ["failed/orders/bad.csv", "failed/orders/bad.csv.error.json"]);
 
@@ -107,8 +108,7 @@ fn a_mended_file_succeeds_when_it_is_retried() {
     assert_eq!(refused["refused"][0]["id"], id);
     let detail = site.json(&format!("show {id}"));
     assert_eq!(detail["attempts"].as_array().unwrap().len(), 3);
-    let kinds: Vec<&str> =
-        detail["actions"].as_array().unwrap().iter().map(|a| a["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> = detail["actions"].as_array().unwrap().iter().map(|a| a["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds.iter().filter(|k| **k == "retry").count(), 2, "{kinds:?}");
 }
 
@@ -159,10 +159,7 @@ fn a_skipped_file_keeps_its_reason() {
     site.run_args(["skip", &id.to_string(), "--reason", "시험 자료"]).expect(0);
     let job = site.state_of(id, "skipped");
     assert_eq!(job["reason"], "시험 자료");
-    assert_eq!(
-        site.tree("failed"),
-        ["failed/orders/skipped/bad.csv", "failed/orders/skipped/bad.csv.error.json"]
-    );
+    assert_eq!(site.tree("failed"), ["failed/orders/skipped/bad.csv", "failed/orders/skipped/bad.csv.error.json"]);
     let record = read(site.path("failed/orders/skipped/bad.csv.error.json"));
     assert!(record.contains("시험 자료"), "{record}");
     let detail = site.json(&format!("show {id}"));
@@ -176,11 +173,7 @@ fn a_skipped_file_keeps_its_reason() {
 
 #[test]
 fn cancelling_a_running_command_frees_its_worker() {
-    let site = Site::new(&shell(
-        "slow",
-        r#"case "$1" in */stuck.job) echo $$ > pid; exec sleep 600;; esac"#,
-        "",
-    ));
+    let site = Site::new(&shell("slow", r#"case "$1" in */stuck.job) echo $$ > pid; exec sleep 600;; esac"#, ""));
     let _supervisor = site.start();
     site.land("inbox/stuck.job", "1");
     let stuck = site.job_in("stuck.job", "running")["id"].as_i64().unwrap();
@@ -252,7 +245,8 @@ fn an_operator_starts_tasks_by_hand() {
     assert!(site.path("out/again.csv.json").exists());
 
     let outside = tempfile::NamedTempFile::new().unwrap();
-    let refused = site.run_args(["trigger".as_ref(), "orders".as_ref(), "--input".as_ref(), outside.path().as_os_str()]);
+    let refused =
+        site.run_args(["trigger".as_ref(), "orders".as_ref(), "--input".as_ref(), outside.path().as_os_str()]);
     assert!(refused.expect(1).err.contains("input_roots"));
     std::os::unix::fs::symlink(outside.path(), site.path("spare/link.csv")).unwrap();
     site.run("trigger orders --input spare/link.csv").expect(1);
@@ -471,7 +465,7 @@ fn a_program_that_ignores_the_request_to_end_is_ended_by_force() {
 
 #[test]
 fn failures_that_may_pass_are_tried_again_and_spaced() {
-    let script = r#"echo x >> tries; [ $(wc -l < tries) -ge 3 ] || { echo "not yet" >&2; exit 75; }"#;
+    let script = r#"echo x >> tries; if [ $(wc -l < tries) -lt 3 ]; then echo "not yet" >&2; exit 75; fi"#;
     let policies = "retry = { attempts = 3, backoff = \"300ms\", factor = 2.0, jitter = false }";
     let site = Site::new(&shell("flaky", script, policies));
     let _supervisor = site.start();

@@ -25,7 +25,16 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "runtime",
         &[
-            "model", "error", "clock", "kernel", "store", "files", "actions", "triggers", "control", "telemetry",
+            "model",
+            "error",
+            "clock",
+            "kernel",
+            "store",
+            "files",
+            "actions",
+            "triggers",
+            "control",
+            "telemetry",
             "config",
         ],
     ),
