@@ -302,6 +302,7 @@ fn aside(
         file: facts.file.clone(),
         label: facts.label.clone(),
         upstream: Vec::new(),
+        cancelled: false,
     };
     let config = shared.config.load();
     let task = shared.task(&facts.task);
