@@ -346,6 +346,7 @@ fn plan_aside<'a>(shared: &Shared, facts: &'a JobFacts, outcome: Outcome) -> io:
         file: facts.file.clone(),
         label: facts.label.clone(),
         upstream: Vec::new(),
+        cancelled: false,
     };
     let config = shared.config.load();
     let task = shared.task(&facts.task);
