@@ -200,11 +200,7 @@ fn settle(task: &Task) -> Duration {
 
 /// Neither at its path nor in WORK.
 fn missing(was_ours: bool) -> Take {
-    if was_ours {
-        vanished()
-    } else {
-        Take::Gone("input_gone", "the file went away before it was claimed".into())
-    }
+    if was_ours { vanished() } else { Take::Gone("input_gone", "the file went away before it was claimed".into()) }
 }
 
 fn vanished() -> Take {

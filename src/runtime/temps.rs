@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn only_the_jobs_own_temporary_files_go() {
         let dir = tempfile::tempdir().unwrap();
-        for name in [temp_name(JobId(1), 1, 0), temp_name(JobId(1), 2, 7), temp_name(JobId(12), 1, 0), "a.part".into()] {
+        for name in [temp_name(JobId(1), 1, 0), temp_name(JobId(1), 2, 7), temp_name(JobId(12), 1, 0), "a.part".into()]
+        {
             fs::write(dir.path().join(name), "x").unwrap();
         }
         remove(JobId(1), &[dir.path().join("none"), dir.path().to_owned()]);

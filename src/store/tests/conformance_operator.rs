@@ -173,12 +173,8 @@ fn who_did_what_is_shown_with_the_job() {
     land(&store, "a", 1..3);
     let job = run_one(&store, "a", Outcome::Failed).job;
     let skip = ok(store.record("skip", operator(Some("not needed")), None, Vec::new()));
-    let mut decision = Decision::new(
-        job,
-        Fence::Rev(facts(&store, job).rev),
-        placing(job, Outcome::Skipped, None),
-        Millis(70),
-    );
+    let mut decision =
+        Decision::new(job, Fence::Rev(facts(&store, job).rev), placing(job, Outcome::Skipped, None), Millis(70));
     decision.action = Some(skip);
     ok(store.decide(vec![decision]));
     finish(&store, job);
