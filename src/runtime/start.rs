@@ -268,6 +268,9 @@ impl Supervisor {
             commands: Arc::new(Operations::new(Arc::clone(&shared), Some(control.clone()))),
             explain: Arc::new(Reasons::new(Arc::clone(&shared), true)),
         };
+        let (locking, folders) = (Arc::clone(&shared), Arc::clone(&watching));
+        let locked = shared.tracker.run(move || folders.lock(&locking)).await;
+        locked.unwrap_or_else(|| Err(Fatal::new(Exit::Internal, "locking the watched folders panicked")))?;
         let found = declare_and_recover(&shared).await?;
         let tracker = Arc::clone(&shared.tracker);
         tracker.task("signals", Box::pin(super::signals::run(control.clone(), stop.clone())));

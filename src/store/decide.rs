@@ -49,7 +49,9 @@ impl Txn<'_> {
             return Ok(Decided::Lost);
         }
         let cancels = matches!(&d.verdict, Verdict::Place { outcome: Outcome::Cancelled, .. });
-        if let (Some(action), Fence::Attempt(_), false) = (row.cancel_action, d.fence, cancels) {
+        // What cannot be written down now cannot be cancelled now either: it is held, and its next claim knows.
+        let holds_off = matches!(d.verdict, Verdict::Hold { .. });
+        if let (Some(action), Fence::Attempt(_), false, false) = (row.cancel_action, d.fence, cancels, holds_off) {
             return Ok(Decided::CancelInstead(action));
         }
         touched.push(row.task);
