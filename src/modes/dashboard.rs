@@ -33,7 +33,10 @@ pub fn open(loaded: Result<Config, Fatal>, out: &mut Out) -> Result<Exit, Fatal>
         let client = Client::unix(config.socket());
         match client.probe().await {
             Ok(()) => {}
-            Err(ClientError::NotRunning { .. }) => start(&config, &client).await?,
+            Err(ClientError::NotRunning { .. }) => {
+                tui::need_terminal()?;
+                start(&config, &client).await?;
+            }
             Err(error) => return Err(error.into()),
         }
         show(client, false, out).await
