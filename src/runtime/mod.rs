@@ -31,6 +31,7 @@ mod stop;
 mod stray;
 mod sync;
 mod take;
+mod temps;
 mod ticks;
 mod watching;
 mod why;

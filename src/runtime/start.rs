@@ -168,7 +168,7 @@ pub struct Offline {
 }
 
 /// Opens the data of a configuration: for `acting` with its lock, else for reading only.
-pub fn offline(config: Config, clock: Arc<dyn Clock>, acting: bool) -> Result<Offline, Fatal> {
+pub async fn offline(config: Config, clock: Arc<dyn Clock>, acting: bool) -> Result<Offline, Fatal> {
     let logs = config.data_dir.join("logs");
     let (lock, store, log) = if acting {
         let lock = lock_data(&config)?;
@@ -178,6 +178,9 @@ pub fn offline(config: Config, clock: Arc<dyn Clock>, acting: bool) -> Result<Of
         (None, Store::open_read_only(&config.database())?, Log::read_only(logs, Arc::clone(&clock)))
     };
     let (shared, _) = share(config, clock, Arc::new(log), store);
+    if acting {
+        declare(&shared).await?;
+    }
     let (_, ticks) = watch::channel::<Option<Tick>>(None);
     Ok(Offline {
         reads: Reads::new(Arc::clone(&shared), None, ticks),
@@ -265,6 +268,9 @@ impl Supervisor {
             commands: Arc::new(Operations::new(Arc::clone(&shared), Some(control.clone()))),
             explain: Arc::new(Reasons::new(Arc::clone(&shared), true)),
         };
+        let (locking, folders) = (Arc::clone(&shared), Arc::clone(&watching));
+        let locked = shared.tracker.run(move || folders.lock(&locking)).await;
+        locked.unwrap_or_else(|| Err(Fatal::new(Exit::Internal, "locking the watched folders panicked")))?;
         let found = declare_and_recover(&shared).await?;
         let tracker = Arc::clone(&shared.tracker);
         tracker.task("signals", Box::pin(super::signals::run(control.clone(), stop.clone())));
@@ -297,11 +303,16 @@ impl Supervisor {
     }
 }
 
-async fn declare_and_recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
-    let config = shared.config.load_full();
-    let facts = config.tasks.iter().map(|t| super::plan::facts(t).0).collect();
+/// Tells the store which tasks there are.
+async fn declare(shared: &Shared) -> Result<(), Fatal> {
+    let facts = shared.config.load().tasks.iter().map(|t| super::plan::facts(t).0).collect();
     let fault = |e| Fatal::new(Exit::Failed, "cannot store the configuration").because(e);
     shared.ledger.configure(facts, shared.now()).await.map_err(fault)?;
+    Ok(())
+}
+
+async fn declare_and_recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
+    declare(shared).await?;
     let found = recover::recover(shared).await?;
     if let Some(line) = found.line() {
         shared.log.append(Level::Info, None, None, None, &line);

@@ -24,7 +24,7 @@ pub struct Taken {
     /// The folder of all jobs at work below the root.
     pub work: Arc<Dir>,
     /// The folder of this job.
-    pub dir: Dir,
+    pub dir: Arc<Dir>,
     /// Its name, as it landed.
     pub name: OsString,
     /// The file, open for reading.
@@ -100,33 +100,43 @@ fn try_take(shared: &Shared, task: &Task, claimed: &Claimed, file: &JobFile) -> 
         }
         Err(e) => return Err(e),
     };
-    let dir = work.make_sub_unsynced(OsStr::new(&claimed.job.to_string()), 0o700)?;
+    let own = OsString::from(claimed.job.to_string());
+    // An earlier attempt that came as far as the move leaves its folder behind; one that did not removes it.
+    let was_ours = claimed.attempt > 1 && work.stat(&own)?.is_some();
+    let dir = Arc::new(work.make_sub_unsynced(&own, 0o700)?);
     if dir.stat(&file.name)?.is_some() {
-        drop_copied_source(shared, file, &dir)?;
-        return Ok(ours(work, dir, file.name.clone(), None)?);
+        finish_source(shared, file, &dir)?;
+        return ours(work, dir, file.name.clone(), None);
     }
+    let missing = || {
+        // Empty, or it would hold the file; a later sweep takes what is left.
+        let _ = work.rmdir(&own);
+        Ok(missing(was_ours))
+    };
     let parent = match source_folder(shared, file) {
         Ok(parent) => parent,
-        Err(e) if dir::is_not_found(&e) => return Ok(missing(claimed, &work, &dir)),
+        Err(e) if dir::is_not_found(&e) => return missing(),
         Err(e) => return Err(e),
     };
-    let source = file.path.file_name().unwrap_or(file.path.as_os_str()).to_owned();
-    let Some(stat) = parent.stat(&source)? else { return Ok(missing(claimed, &work, &dir)) };
-    if let Some(refused) = refuse(task, claimed, file, &stat) {
-        let _ = work.rmdir(OsStr::new(&claimed.job.to_string()));
+    let source = file.source_name().to_owned();
+    let Some(stat) = parent.stat(&source)? else { return missing() };
+    if let Some(refused) = refuse(task, file, &stat, was_ours) {
+        let _ = work.rmdir(&own);
         return Ok(refused);
     }
     crash::point("s3.before_move");
-    let by_copy = stat.facts.nlink > 1 || matches!(&task.trigger, Trigger::Watch(w) if w.claim == ClaimBy::Copy);
-    if by_copy {
-        copy_in(&parent, &source, &dir, &file.name, claimed)?;
-    } else {
+    let mut by_copy = stat.facts.nlink > 1 || matches!(&task.trigger, Trigger::Watch(w) if w.claim == ClaimBy::Copy);
+    if !by_copy {
         match parent.rename_to(&source, &dir, &file.name) {
             Ok(()) => {}
-            Err(e) if dir::is_cross_device(&e) => copy_in(&parent, &source, &dir, &file.name, claimed)?,
-            Err(e) if dir::is_not_found(&e) => return Ok(missing(claimed, &work, &dir)),
+            Err(e) if dir::is_cross_device(&e) => by_copy = true,
+            Err(e) if dir::is_not_found(&e) => return missing(),
             Err(e) => return Err(e),
         }
+    }
+    if by_copy && !copy_in(&parent, &source, &dir, &file.name, claimed)? {
+        let _ = work.rmdir(&own);
+        return Ok(Take::Hold("it changed while it was copied: it settles again".into(), settle(task)));
     }
     crash::point("s3.after_move");
     let taken = ours(work, dir, file.name.clone(), Some(Arc::clone(&parent)))?;
@@ -156,7 +166,7 @@ fn source_folder(shared: &Shared, file: &JobFile) -> io::Result<Arc<Dir>> {
 }
 
 /// Why this file is not taken, if it is not.
-fn refuse(task: &Task, claimed: &Claimed, file: &JobFile, stat: &Stat) -> Option<Take> {
+fn refuse(task: &Task, file: &JobFile, stat: &Stat, was_ours: bool) -> Option<Take> {
     if stat.kind != Kind::File {
         return Some(Take::Gone(
             "input_replaced",
@@ -167,35 +177,38 @@ fn refuse(task: &Task, claimed: &Claimed, file: &JobFile, stat: &Stat) -> Option
         // An operator may have mended it: another inode, size or time is what we hope for.
         return None;
     }
-    if claimed.attempt == 1 && stat.facts.ino != file.facts.ino {
-        return Some(Take::Gone("input_replaced", "another file took its name before it was claimed".into()));
+    if stat.facts.ino != file.facts.ino {
+        return Some(if was_ours {
+            vanished()
+        } else {
+            Take::Gone("input_replaced", "another file took its name before it was claimed".into())
+        });
     }
     if !stat.facts.same(&file.facts) {
-        let settle = match &task.trigger {
-            Trigger::Watch(w) => w.settle,
-            Trigger::After(_) | Trigger::Manual => Duration::from_secs(2),
-        };
-        return Some(Take::Hold("it changed after it had landed: it settles again".into(), settle));
+        return Some(Take::Hold("it changed after it had landed: it settles again".into(), settle(task)));
     }
     None
 }
 
-/// Neither at its path nor in WORK.
-fn missing(claimed: &Claimed, work: &Dir, dir: &Dir) -> Take {
-    let name = dir.path().file_name().unwrap_or_default();
-    // Empty, or it would hold the file; a later sweep takes what is left.
-    let _ = work.rmdir(name);
-    if claimed.attempt > 1 {
-        Take::Failed(Failure::permanent(
-            "input_vanished",
-            "the file is neither where it was left nor in the work folder",
-        ))
-    } else {
-        Take::Gone("input_gone", "the file went away before it was claimed".into())
+/// How long a file that changed is left alone.
+fn settle(task: &Task) -> Duration {
+    match &task.trigger {
+        Trigger::Watch(w) => w.settle,
+        Trigger::After(_) | Trigger::Manual => Duration::from_secs(2),
     }
 }
 
-fn ours(work: Arc<Dir>, dir: Dir, name: OsString, from: Option<Arc<Dir>>) -> io::Result<Take> {
+/// Neither at its path nor in WORK.
+fn missing(was_ours: bool) -> Take {
+    if was_ours { vanished() } else { Take::Gone("input_gone", "the file went away before it was claimed".into()) }
+}
+
+fn vanished() -> Take {
+    let message = "the file is neither where it was left nor in the work folder";
+    Take::Failed(Failure::permanent("input_vanished", message))
+}
+
+fn ours(work: Arc<Dir>, dir: Arc<Dir>, name: OsString, from: Option<Arc<Dir>>) -> io::Result<Take> {
     match dir.open_read(&name) {
         Ok((file, stat)) => Ok(Take::Taken(Box::new(Taken { work, dir, name, file, facts: stat.facts, from }))),
         Err(e) if dir::is_not_regular(&e) => {
@@ -220,21 +233,27 @@ fn put_back(parent: &Dir, source: &OsStr, taken: &Taken, claimed: &Claimed) -> i
 }
 
 /// Copies under a temporary name, syncs, compares the bytes on the way back, and only then gives it its name. The
-/// source goes last: whoever finds both knows that the copy is whole.
-fn copy_in(from: &Dir, source: &OsStr, to: &Dir, name: &OsStr, claimed: &Claimed) -> io::Result<()> {
+/// source goes last: whoever finds both knows that the copy is whole. False: the source changed meanwhile, and there is
+/// no copy.
+fn copy_in(from: &Dir, source: &OsStr, to: &Dir, name: &OsStr, claimed: &Claimed) -> io::Result<bool> {
     let (mut input, stat) = from.open_read(source)?;
     let temp = crate::files::names::temp_name(claimed.job, claimed.attempt, u32::MAX);
     if to.stat(&temp)?.is_some() {
         to.unlink(&temp)?;
     }
     copy_verified(&mut input, to, &temp)?;
+    crash::point("s3.copying");
+    if !Stat::of(&input)?.facts.same(&stat.facts) {
+        to.unlink(&temp)?;
+        return Ok(false);
+    }
     to.rename_to(&temp, to, name)?;
     to.sync()?;
     crash::point("s3.copied");
     if from.stat(source)?.is_some_and(|s| s.facts.same(&stat.facts)) {
         from.unlink(source)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Copies `input` to a new file, syncs it and reads it back: the hashes must agree.
@@ -274,16 +293,35 @@ pub fn copy_verified(input: &mut File, to: &Dir, name: &OsStr) -> io::Result<Fac
     Ok(stat.facts)
 }
 
-/// A copy in WORK is only ever there whole, so the source that it was made of may go.
-fn drop_copied_source(shared: &Shared, file: &JobFile, dir: &Dir) -> io::Result<()> {
+/// Finishes a claim that was cut between the file's arrival in WORK and the end of its old name, as a copy and a rename
+/// made of link and unlink can be. A file in WORK is only ever there whole, so its source may go.
+pub fn finish_source(shared: &Shared, file: &JobFile, dir: &Dir) -> io::Result<()> {
     let Some(ours) = dir.stat(&file.name)? else { return Ok(()) };
-    if ours.facts.ino == file.facts.ino {
-        return Ok(());
-    }
-    let Ok(parent) = source_folder(shared, file) else { return Ok(()) };
-    let name = file.path.file_name().unwrap_or(file.path.as_os_str());
-    if parent.stat(name)?.is_some_and(|s| s.facts.same(&file.facts)) && ours.facts.size == file.facts.size {
-        parent.unlink(name)?;
-    }
-    Ok(())
+    let parent = match source_folder(shared, file) {
+        Ok(parent) => parent,
+        Err(e) if dir::is_not_found(&e) => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let source = file.source_name();
+    let Some(there) = parent.stat(source)? else { return Ok(()) };
+    let is_linked = there.is_same_inode(&ours);
+    let is_copied = there.kind == Kind::File
+        && there.facts.size == ours.facts.size
+        && if is_first(file) {
+            there.facts.same(&file.facts)
+        } else {
+            // Under `failed/` it may have been mended after it was recorded; nothing new lands there.
+            same_content(&parent, source, dir, &file.name)?
+        };
+    if is_linked || is_copied { parent.unlink(source) } else { Ok(()) }
+}
+
+fn same_content(a: &Dir, a_name: &OsStr, b: &Dir, b_name: &OsStr) -> io::Result<bool> {
+    let hash = |dir: &Dir, name: &OsStr| {
+        let (file, _) = dir.open_read(name)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(file)?;
+        Ok::<_, io::Error>(hasher.finalize())
+    };
+    Ok(hash(a, a_name)? == hash(b, b_name)?)
 }

@@ -10,21 +10,24 @@ use crate::model::job::Landed;
 use crate::model::ledger::StoreError;
 use crate::model::ports::Spawner;
 use crate::model::view::{Gravity, Listed};
-use crate::model::{Unmatched, text};
+use crate::model::{Unmatched, crash, text};
 use crate::triggers::watch::{LandError, LandedCount, Landing, Root, RootControl, RootStatus, Stray, WatchSpec, specs};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The folders that are watched now.
 #[derive(Default)]
 pub struct Watching {
     roots: Mutex<Vec<Watched>>,
+    /// The locks of all folders that were ever watched. One that a reload no longer names stays locked: jobs may still
+    /// have their files in its work folder.
+    locks: Mutex<BTreeMap<PathBuf, Lock>>,
 }
 
 struct Watched {
     dir: PathBuf,
     control: RootControl,
-    _lock: Lock,
 }
 
 struct Lander(Arc<Shared>);
@@ -32,7 +35,9 @@ struct Lander(Arc<Shared>);
 impl Landing for Lander {
     fn land(&self, batch: Vec<Landed>) -> Result<LandedCount, LandError> {
         let shared = &self.0;
+        crash::point("s1.before_land");
         let landed = shared.tracker.handle().block_on(shared.ledger.land(batch, shared.now()));
+        crash::point("s1.after_land");
         match landed {
             Ok(landing) => {
                 if landing.new > 0 {
@@ -63,28 +68,40 @@ impl Landing for Lander {
 }
 
 impl Watching {
+    /// Locks what the configuration says. It comes before recovery, which must not touch the work folder of another
+    /// supervisor.
+    pub fn lock(&self, shared: &Shared) -> Result<(), Fatal> {
+        let config = shared.config.load_full();
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        for dir in config.roots() {
+            if !locks.contains_key(dir) {
+                Dir::create_all(dir).map_err(|e| Fatal::io("create the watched folder", dir, &e))?;
+                locks.insert(dir.to_owned(), locks::root(dir, &config.path)?);
+            }
+        }
+        Ok(())
+    }
+
     /// Starts to watch what the configuration says: each folder is locked, scanned once, and then left to its thread.
     /// Answers how many files the first scans found new.
     pub fn start(&self, shared: &Arc<Shared>) -> Result<u64, Fatal> {
-        let config = shared.config.load_full();
+        self.lock(shared)?;
         let mut new = 0;
         for spec in wanted(shared) {
-            new += self.add(shared, spec, &config.path)?;
+            new += self.add(shared, spec)?;
         }
         Ok(new)
     }
 
-    fn add(&self, shared: &Arc<Shared>, spec: WatchSpec, config: &Path) -> Result<u64, Fatal> {
+    fn add(&self, shared: &Arc<Shared>, spec: WatchSpec) -> Result<u64, Fatal> {
         let dir = spec.dir.clone();
-        Dir::create_all(&dir).map_err(|e| Fatal::io("create the watched folder", &dir, &e))?;
-        let lock = locks::root(&dir, config)?;
         let mut root = Root::new(spec, Arc::clone(&shared.clock));
         let landing = Lander(Arc::clone(shared));
         let found = root.first_scan(&landing).map_err(|e| Fatal::io("scan", &dir, &e))?;
         let control = root.control();
         let name = format!("watch {}", text::path(&dir));
         shared.tracker.thread(name, Box::new(move || root.run(&landing)));
-        self.roots.lock().unwrap_or_else(PoisonError::into_inner).push(Watched { dir, control, _lock: lock });
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner).push(Watched { dir, control });
         Ok(found.new)
     }
 
@@ -99,7 +116,7 @@ impl Watching {
         }
     }
 
-    /// Tells every thread to end, and gives the folders free.
+    /// Tells every thread to end.
     pub fn stop(&self) {
         for watched in self.roots.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             watched.control.stop();
