@@ -214,6 +214,7 @@ fn share(config: Config, clock: Arc<dyn Clock>, log: Arc<Log>, store: Store) -> 
         gauges: Gauges::new(config.data_dir.clone()),
         tracker: Arc::new(Tracker::new(tokio::runtime::Handle::current())),
         folders: Arc::new(Folders::default()),
+        roots: super::roots::Roots::default(),
         names: Arc::new(Names::default()),
         events,
         live: Mutex::new(HashMap::new()),
