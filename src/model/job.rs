@@ -88,6 +88,12 @@ impl JobFile {
         self.root.join(&self.path)
     }
 
+    /// Its name in the folder that it is taken from.
+    #[must_use]
+    pub fn source_name(&self) -> &std::ffi::OsStr {
+        self.path.file_name().unwrap_or(self.path.as_os_str())
+    }
+
     /// The work folder of a job below this file's root.
     #[must_use]
     pub fn work_dir(&self, job: JobId) -> PathBuf {

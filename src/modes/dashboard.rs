@@ -1,5 +1,6 @@
 //! The dashboard: always a client. Without a supervisor one is started in the background first, if that is ours to do.
 
+use super::backend::despite;
 use super::client_runtime;
 use crate::cli::Out;
 use crate::cli::args::Attach;
@@ -23,12 +24,16 @@ const LOOK: Duration = Duration::from_millis(20);
 const OUTPUT_TAIL: u64 = 4096;
 
 /// Opens the dashboard on the supervisor of a configuration, starting it if needed.
-pub fn open(config: &Config, out: &mut Out) -> Result<Exit, Fatal> {
+pub fn open(loaded: Result<Config, Fatal>, out: &mut Out) -> Result<Exit, Fatal> {
     client_runtime()?.block_on(async {
+        let config = match loaded {
+            Ok(config) => config,
+            Err(fatal) => return show(despite(fatal).await?, false, out).await,
+        };
         let client = Client::unix(config.socket());
         match client.probe().await {
             Ok(()) => {}
-            Err(ClientError::NotRunning { .. }) => start(config, &client).await?,
+            Err(ClientError::NotRunning { .. }) => start(&config, &client).await?,
             Err(error) => return Err(error.into()),
         }
         show(client, false, out).await
@@ -37,12 +42,14 @@ pub fn open(config: &Config, out: &mut Out) -> Result<Exit, Fatal> {
 
 /// Opens the dashboard on a supervisor that is running.
 pub fn attach(args: &Attach, load: impl FnOnce() -> Result<Config, Fatal>, out: &mut Out) -> Result<Exit, Fatal> {
-    let socket = match &args.socket {
-        Some(socket) => socket.clone(),
-        None => load()?.socket(),
-    };
     client_runtime()?.block_on(async {
-        let client = Client::unix(socket);
+        let client = match (&args.socket, load) {
+            (Some(socket), _) => Client::unix(socket.clone()),
+            (None, load) => match load() {
+                Ok(config) => Client::unix(config.socket()),
+                Err(fatal) => despite(fatal).await?,
+            },
+        };
         client.probe().await?;
         show(client, args.read_only, out).await
     })

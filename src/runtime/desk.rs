@@ -8,7 +8,7 @@ use crate::files::names::temp_name;
 use crate::files::reserve::Reservation;
 use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Desk, Level, OutputFile, Progress, Stop};
 use crate::model::job::Claimed;
-use crate::model::{Failure, text};
+use crate::model::{Failure, crash, text};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -152,5 +152,6 @@ impl Lines for ChildLines {
 
     fn started(&self, group: i32) {
         super::orphans::remember(&self.shared, &self.claimed, group);
+        crash::point("s4.child_started");
     }
 }

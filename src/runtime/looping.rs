@@ -10,7 +10,7 @@ use crate::model::action::{Level, Stop};
 use crate::model::job::Claimed;
 use crate::model::ledger::{Claim, ClaimAnswer, Planner, StoreError};
 use crate::model::ports::Spawner;
-use crate::model::{JobId, Millis, TaskName};
+use crate::model::{JobId, Millis, TaskName, crash};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -210,7 +210,10 @@ impl Loop {
         self.shared.tracker.task(
             "claim",
             Box::pin(async move {
-                match shared.ledger.claim(claim).await {
+                crash::point("s2.before_claim");
+                let claimed = shared.ledger.claim(claim).await;
+                crash::point("s2.after_claim");
+                match claimed {
                     Ok(answer) => shared.tell(Event::Claimed(task, Box::new(answer))).await,
                     Err(error) => {
                         if !matches!(error, StoreError::Closed) {

@@ -32,6 +32,7 @@ mod stop;
 mod stray;
 mod sync;
 mod take;
+mod temps;
 mod ticks;
 mod watching;
 mod why;

@@ -2,11 +2,13 @@
 //! temporary name, and everything that must be on the disk before the decision is listed.
 
 use super::desk::{Left, Temp};
+use super::plan;
 use super::record::{self, About};
 use super::ruling::{self, Policy, Ruling};
 use super::shared::Shared;
 use super::sync::Batch;
 use super::take::{self, Taken};
+use super::temps;
 use super::worker::{End, Ended};
 use crate::files::dir;
 use crate::files::names::{RECORD, temp_name};
@@ -130,7 +132,9 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
         }
     };
     if let Some(taken) = taken.as_deref() {
+        // The file's way into WORK: the folder it left, the one it is in, and that one's own name.
         batch.folder(taken.from.as_ref().unwrap_or(&taken.work));
+        batch.folder(&taken.dir);
         batch.folder(&taken.work);
     }
     let (verdict, outputs, drop, charged) = match placed {
@@ -143,7 +147,9 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
         Err(e) => {
             let reason = format!("the outcome cannot be written down: {e}");
             let verdict = Verdict::Hold { reason, at: at.plus(UNWRITABLE_RETRY) };
-            (verdict, Vec::new(), std::mem::take(&mut left.temps), false)
+            // Whatever was made so far has no move.
+            temps::remove(claimed.job, &plan::target_dirs(shared, &claimed));
+            (verdict, Vec::new(), Vec::new(), false)
         }
     };
     let mut decision = Decision::new(claimed.job, fence, verdict, at);
@@ -340,6 +346,7 @@ fn move_original(
     let name = original.path.file_name().unwrap_or_default();
     let (mut file, _) = source.open_read(name)?;
     let copy = take::copy_verified(&mut file, &there, &temp)?;
+    crash::point("s5.original_copied");
     batch.folder(&there);
     moves.push(MoveKind::Place, there.path().join(&temp), target.to_owned(), copy.ino);
     moves.push(MoveKind::RemoveSource, original.path.clone(), PathBuf::new(), original.facts.ino);

@@ -8,12 +8,13 @@ use super::ruling::{self, Policy, Ruling};
 use super::shared::Shared;
 use super::sync::Batch;
 use super::take::{self, Take};
+use super::temps;
 use super::worker;
 use crate::error::{Exit, Fatal};
-use crate::files::dir::Dir;
+use crate::files::dir::{Dir, is_not_found};
 use crate::files::names::parse_temp_name;
 use crate::model::action::Level;
-use crate::model::job::{OURS, WORK};
+use crate::model::job::{JobFile, OURS, WORK};
 use crate::model::ledger::{Decided, Decision, Fence, Interrupted, StoreError, Verdict};
 use crate::model::{Failure, FailureClass, JobId, JobState, Outcome, RetryPolicy, Task, crash, text};
 use std::collections::{HashMap, HashSet};
@@ -86,7 +87,8 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
             .map(|p| Placing {
                 job: p.job,
                 moves: p.moves,
-                fallback: p.file.map(|f| f.absolute()),
+                fallback: p.file.as_ref().map(JobFile::absolute),
+                work: p.file.as_ref().map(|f| f.work_dir(p.job)),
                 keep: Box::new(()),
                 line: None,
             })
@@ -103,8 +105,10 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
         interrupted(shared, piece).await?;
     }
     crash::point("recover.interrupted");
+    temps::undo_all(&config.data_dir);
     found.gone = missing(shared).await?;
     found.adopted = sweep(shared).await?;
+    crash::point("recover.swept");
     // Scratch files belong to attempts, and no attempt is left.
     let _ = std::fs::remove_dir_all(config.data_dir.join("scratch"));
     Ok(found)
@@ -152,11 +156,11 @@ async fn interrupted(shared: &Arc<Shared>, jobs: Vec<Interrupted>) -> Result<(),
     let mut placing = Vec::new();
     for (p, decided) in prepared.into_iter().zip(answer.decided) {
         if let (Decided::Now(JobState::Placing), Verdict::Place { moves, .. }) = (decided, p.decision.verdict) {
-            let fallback = p.claimed.file.as_ref().map(crate::model::job::JobFile::absolute);
             placing.push(Placing {
                 job: p.claimed.job,
                 moves,
-                fallback,
+                fallback: p.claimed.file.as_ref().map(JobFile::absolute),
+                work: p.claimed.file.as_ref().map(|f| f.work_dir(p.claimed.job)),
                 keep: Box::new((p.held, p.taken)),
                 line: None,
             });
@@ -168,7 +172,7 @@ async fn interrupted(shared: &Arc<Shared>, jobs: Vec<Interrupted>) -> Result<(),
 
 fn one_interrupted(shared: &Shared, job: Interrupted, batch: &mut Batch) -> io::Result<prepare::Prepared> {
     let Interrupted { claimed, target_dirs, deaths, cancel_action } = job;
-    drop_temps(claimed.job, claimed.attempt, &target_dirs);
+    temps::remove(claimed.job, &target_dirs);
     let known = shared.task(&claimed.task);
     let task = known.unwrap_or_else(|| Arc::new(removed_task(shared, &claimed.task)));
     let vars = worker::vars(shared, &claimed, &task);
@@ -190,6 +194,13 @@ fn one_interrupted(shared: &Shared, job: Interrupted, batch: &mut Batch) -> io::
         ruling::interrupted(&policy, "the supervisor died before the attempt ended")
     };
     let needs_file = !matches!(ruling, Ruling::Requeue(_));
+    if !needs_file
+        && let Some(file) = &claimed.file
+        && let Err(e) = finish_source(shared, claimed.job, file)
+    {
+        // The next attempt finishes it; one folder that cannot be looked at must not keep everything from starting.
+        tracing::warn!("cannot look at where the file of job {} was: {e}", claimed.job);
+    }
     let taken = match claimed.file.as_ref().filter(|_| needs_file).map(|f| take::take(shared, &task, &claimed, f)) {
         Some(Take::Taken(taken)) => Some(taken),
         _ => None,
@@ -199,6 +210,15 @@ fn one_interrupted(shared: &Shared, job: Interrupted, batch: &mut Batch) -> io::
     let mut prepared = prepare::decide(shared, case, ruling, batch);
     prepared.decision.action = cancel_action;
     Ok(prepared)
+}
+
+/// A job that goes back into the queue has its file in one place.
+fn finish_source(shared: &Shared, job: JobId, file: &JobFile) -> io::Result<()> {
+    match Dir::open(&file.work_dir(job)) {
+        Ok(dir) => take::finish_source(shared, file, &dir),
+        Err(e) if is_not_found(&e) => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 /// A stand-in for a task that the configuration no longer has: its interrupted jobs wait in the queue, held.
@@ -237,21 +257,6 @@ impl crate::model::Action for Nothing {
     }
     fn work(self: Arc<Self>, _order: crate::model::JobOrder) -> crate::model::Work {
         crate::model::Work::Blocking(Box::new(|| Err(Failure::permanent("removed", "the task is not configured"))))
-    }
-}
-
-/// Removes the temporary files that an attempt left.
-fn drop_temps(job: JobId, attempt: i64, dirs: &[PathBuf]) {
-    for dir in dirs {
-        let Ok(dir) = Dir::open(dir) else { continue };
-        let Ok(names) = dir.list() else { continue };
-        for (name, _) in names.flatten() {
-            if parse_temp_name(&name).is_some_and(|(j, a, _)| j == job && a == attempt)
-                && let Err(e) = dir.unlink(&name)
-            {
-                tracing::warn!("cannot remove the temporary file {}: {e}", text::path(&dir.path().join(&name)));
-            }
-        }
     }
 }
 

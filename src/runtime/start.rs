@@ -169,7 +169,7 @@ pub struct Offline {
 }
 
 /// Opens the data of a configuration: for `acting` with its lock, else for reading only.
-pub fn offline(config: Config, clock: Arc<dyn Clock>, acting: bool) -> Result<Offline, Fatal> {
+pub async fn offline(config: Config, clock: Arc<dyn Clock>, acting: bool) -> Result<Offline, Fatal> {
     let logs = config.data_dir.join("logs");
     let (lock, store, log) = if acting {
         let lock = lock_data(&config)?;
@@ -179,6 +179,9 @@ pub fn offline(config: Config, clock: Arc<dyn Clock>, acting: bool) -> Result<Of
         (None, Store::open_read_only(&config.database())?, Log::read_only(logs, Arc::clone(&clock)))
     };
     let (shared, _) = share(config, clock, Arc::new(log), store);
+    if acting {
+        declare(&shared).await?;
+    }
     let (_, ticks) = watch::channel::<Option<Tick>>(None);
     Ok(Offline {
         reads: Reads::new(Arc::clone(&shared), None, ticks),
@@ -308,11 +311,16 @@ impl Supervisor {
     }
 }
 
-async fn declare_and_recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
-    let config = shared.config.load_full();
-    let facts = config.tasks.iter().map(|t| super::plan::facts(t).0).collect();
+/// Tells the store which tasks there are.
+async fn declare(shared: &Shared) -> Result<(), Fatal> {
+    let facts = shared.config.load().tasks.iter().map(|t| super::plan::facts(t).0).collect();
     let fault = |e| Fatal::new(Exit::Failed, "cannot store the configuration").because(e);
     shared.ledger.configure(facts, shared.now()).await.map_err(fault)?;
+    Ok(())
+}
+
+async fn declare_and_recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
+    declare(shared).await?;
     let found = recover::recover(shared).await?;
     if let Some(line) = found.line() {
         shared.log.append(Level::Info, None, None, None, &line);

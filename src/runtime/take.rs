@@ -93,7 +93,7 @@ fn try_take(shared: &Shared, task: &Task, claimed: &Claimed, file: &JobFile) -> 
     let was_ours = claimed.spent > 1 || (claimed.attempt > 1 && work.stat(&id)?.is_some());
     let dir = Arc::new(work.make_sub_unsynced(&id, 0o700)?);
     if dir.stat(&file.name)?.is_some() {
-        finish_taking(shared, file, &dir)?;
+        finish_source(shared, file, &dir)?;
         return ours(work, dir, file.name.clone(), None);
     }
     let taken = from_source(shared, task, claimed, file, &work, &dir, was_ours);
@@ -120,7 +120,7 @@ fn from_source(
         Err(e) if is_nowhere(&e) => return Ok(gone()),
         Err(e) => return Err(e),
     };
-    let source = file.path.file_name().unwrap_or(file.path.as_os_str());
+    let source = file.source_name();
     let Some(stat) = parent.stat(source)? else { return Ok(gone()) };
     if let Some(refused) = refuse(task, file, &stat, was_ours) {
         return Ok(refused);
@@ -251,6 +251,7 @@ pub fn copy_in(from: &Dir, source: &OsStr, seen: &Stat, to: &Dir, name: &OsStr, 
         to.unlink(temp)?;
     }
     copy_verified(&mut input, to, temp)?;
+    crash::point("s3.copying");
     if !Stat::of(&input)?.facts.same(&stat.facts) {
         to.unlink(temp)?;
         return Ok(false);
@@ -312,12 +313,17 @@ fn hash(file: &mut File, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::R
 
 /// Ends a move into WORK that a crash cut between its two names: a link pair loses the old one, and so does a copy,
 /// which is only ever there whole. Nothing is removed that is not certainly in WORK too.
-fn finish_taking(shared: &Shared, file: &JobFile, dir: &Dir) -> io::Result<()> {
-    let Ok(parent) = source_folder(shared, file) else { return Ok(()) };
-    let name = file.path.file_name().unwrap_or(file.path.as_os_str());
+pub fn finish_source(shared: &Shared, file: &JobFile, dir: &Dir) -> io::Result<()> {
+    let parent = match source_folder(shared, file) {
+        Ok(parent) => parent,
+        Err(e) if is_nowhere(&e) => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let name = file.source_name();
     let (Some(source), Some(ours)) = (parent.stat(name)?, dir.stat(&file.name)?) else { return Ok(()) };
     let is_copied = || -> io::Result<bool> {
-        if !source.facts.same(&file.facts) || source.facts.size != ours.facts.size {
+        // Under `failed/` it may have been mended after it was recorded; nothing new lands there.
+        if (is_first(file) && !source.facts.same(&file.facts)) || source.facts.size != ours.facts.size {
             return Ok(false);
         }
         let (mut there, _) = parent.open_read(name)?;

@@ -11,7 +11,7 @@ use crate::model::job::{Landed, OURS};
 use crate::model::ledger::StoreError;
 use crate::model::ports::Spawner;
 use crate::model::view::{Gravity, Listed};
-use crate::model::{Unmatched, text};
+use crate::model::{Unmatched, crash, text};
 use crate::triggers::watch::{LandError, LandedCount, Landing, Root, RootControl, RootStatus, Stray, WatchSpec, specs};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,9 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Default)]
 pub struct Watching {
     roots: Mutex<Vec<Watched>>,
-    /// The locks of the folders, each shared with the threads that watch it: it is given free when the last of them
-    /// has ended, and a reload does not let go of it in between.
-    locks: Mutex<HashMap<PathBuf, Arc<Lock>>>,
+    /// The locks of all folders that were ever watched. One that a reload no longer names stays locked: jobs may still
+    /// have their files in its work folder.
+    locks: Mutex<HashMap<PathBuf, Lock>>,
 }
 
 struct Watched {
@@ -36,7 +36,9 @@ struct Lander(Arc<Shared>);
 impl Landing for Lander {
     fn land(&self, batch: Vec<Landed>) -> Result<LandedCount, LandError> {
         let shared = &self.0;
+        crash::point("s1.before_land");
         let landed = shared.tracker.handle().block_on(shared.ledger.land(batch, shared.now()));
+        crash::point("s1.after_land");
         match landed {
             Ok(landing) => {
                 if landing.new > 0 {
@@ -82,7 +84,7 @@ impl Watching {
             let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
             if !locks.contains_key(dir) {
                 let had_ours = dir.join(OURS).is_dir();
-                locks.insert(dir.to_owned(), Arc::new(locks::root(dir, &config.path)?));
+                locks.insert(dir.to_owned(), locks::root(dir, &config.path)?);
                 shared.roots.locked(dir, had_ours);
             }
         }
@@ -105,7 +107,6 @@ impl Watching {
 
     fn add(&self, shared: &Arc<Shared>, spec: WatchSpec) -> Result<u64, Fatal> {
         let dir = spec.dir.clone();
-        let lock = self.locks.lock().unwrap_or_else(PoisonError::into_inner).get(&dir).cloned();
         let mut root = Root::new(spec, Arc::clone(&shared.clock));
         let landing = Lander(Arc::clone(shared));
         let control = root.control();
@@ -114,11 +115,7 @@ impl Watching {
         self.roots.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
         let found = root.first_scan(&landing);
         let name = format!("watch {}", text::path(&dir));
-        let run = move || {
-            root.run(&landing);
-            drop(lock);
-        };
-        shared.tracker.thread(name, Box::new(run));
+        shared.tracker.thread(name, Box::new(move || root.run(&landing)));
         match found {
             Ok(found) => Ok(found.new),
             Err(_) if control.is_stopped() => Ok(0),
@@ -129,12 +126,6 @@ impl Watching {
     /// After a reload: every folder gets the tasks of the new configuration. A folder that cannot be watched is said.
     pub fn restart(&self, shared: &Arc<Shared>) {
         self.stop();
-        let config = shared.config.load_full();
-        let roots = config.roots();
-        self.locks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|dir, _| roots.iter().any(|root| *root == dir.as_path()));
         if let Err(fatal) = self.start(shared) {
             shared.banner(Gravity::Error, "watch_failed", fatal.message.clone());
             shared.log.append(Level::Error, None, None, None, &fatal.render(false));

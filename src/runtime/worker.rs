@@ -107,6 +107,7 @@ impl Attempt {
     ) {
         let result =
             AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
+        crash::point("s4.after_work");
         remove_scratch(&scratch(&self.shared, &self.claimed));
         let result = checked(result, &mut taken);
         let end = worked(result, live.stop.reason(), taken, &desk);

@@ -153,6 +153,9 @@ impl Txn<'_> {
         self.moved(row.task, (row.state, row.spent), (JobState::Placing, spent));
         self.insert_moves(d.job, row.attempt, moves)?;
         self.place_files(d, *outcome, original.as_deref(), record.as_deref())?;
+        if let Some(action) = d.action {
+            self.sql("INSERT OR IGNORE INTO action_job(job, action) VALUES (?1, ?2)")?.execute((d.job, action))?;
+        }
         if moves.is_empty() {
             if let Some((_, started)) = self.finish_one(d.job, d.at)? {
                 touched.extend(started);
