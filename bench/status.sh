@@ -24,7 +24,7 @@ measure() {
 import statistics, subprocess, sys, time
 t = []
 for _ in range(41):
-    s = time.perf_counter(); subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True); t.append((time.perf_counter() - s) * 1000)
+    s = time.perf_counter(); subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True); t.append((time.perf_counter() - s) * 1000)
 print(f"{' '.join(sys.argv[2:])}: median {statistics.median(t):.1f} ms, slowest {max(t):.1f} ms, process start included")
 PY
 }

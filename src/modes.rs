@@ -41,13 +41,13 @@ fn dispatch(args: Args, out: &mut Out, clock: &Arc<dyn Clock>) -> Result<Exit, F
     let Args { global, command } = args;
     let load = || config::find(global.config.as_deref()).and_then(|path| config::load(&path, KINDS));
     match command {
-        None => dashboard::open(&load()?, out),
+        None => dashboard::open(load(), out),
         Some(Command::Attach(attach)) => dashboard::attach(&attach, load, out),
         Some(Command::Demo(demo)) => demo::run(&demo, out, clock),
         Some(Command::Init(init)) => cli::setup::init(&config::init(&init.dir, KINDS)?, out),
         Some(Command::Check) => cli::setup::check(load(), out),
         Some(Command::Run(run)) => supervise::run(&run, load, &global, out, clock),
-        Some(Command::Ask(ask)) => backend::ask(&ask, load()?, out, clock),
+        Some(Command::Ask(ask)) => backend::ask(&ask, load(), out, clock),
         Some(Command::Doctor) => backend::doctor(&load(), out),
         Some(Command::Completions(shell)) => cli::docs::completions(&shell, out),
         Some(Command::Man) => cli::docs::man(out),

@@ -64,6 +64,8 @@ pub struct Claimed {
     pub label: Vec<u8>,
     /// Outputs of the upstream run.
     pub upstream: Vec<PathBuf>,
+    /// An operator has cancelled it already: it is set aside, not run.
+    pub cancelled: bool,
 }
 
 /// Where a job's file is expected.

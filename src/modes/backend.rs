@@ -5,7 +5,7 @@ use crate::cli::args::Needs;
 use crate::cli::doctor::{self, Check};
 use crate::cli::{self, Ask, Backend, Out};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::control::client::{Client, ClientError};
 use crate::error::{Exit, Fatal};
 use crate::runtime::{Offline, offline};
@@ -13,8 +13,12 @@ use crate::store::Queries;
 use std::sync::Arc;
 
 /// Runs a command.
-pub fn ask(ask: &Ask, config: Config, out: &mut Out, clock: &Arc<dyn Clock>) -> Result<Exit, Fatal> {
+pub fn ask(ask: &Ask, loaded: Result<Config, Fatal>, out: &mut Out, clock: &Arc<dyn Clock>) -> Result<Exit, Fatal> {
     client_runtime()?.block_on(async {
+        let config = match loaded {
+            Ok(config) => config,
+            Err(fatal) => return cli::dispatch(ask, &live(despite(fatal).await?), out).await,
+        };
         let client = Client::unix(config.socket());
         match client.probe().await {
             Ok(()) => cli::dispatch(ask, &live(client), out).await,
@@ -22,6 +26,18 @@ pub fn ask(ask: &Ask, config: Config, out: &mut Out, clock: &Arc<dyn Clock>) -> 
             Err(error) => Err(error.into()),
         }
     })
+}
+
+/// The supervisor that still runs with what the configuration said before somebody broke it; if there is none, the
+/// problems are the answer.
+pub async fn despite(fatal: Fatal) -> Result<Client, Fatal> {
+    if let Some(problems) = &fatal.problems {
+        let client = Client::unix(config::socket_despite(problems));
+        if client.probe().await.is_ok() {
+            return Ok(client);
+        }
+    }
+    Err(fatal)
 }
 
 /// A backend that asks a running supervisor.
@@ -40,7 +56,7 @@ async fn stopped(ask: &Ask, config: Config, out: &mut Out, clock: &Arc<dyn Clock
         Needs::Read | Needs::Supervisor => false,
         Needs::Act => true,
     };
-    let Offline { reads, operations, reasons, store, .. } = &offline(config, Arc::clone(clock), acting)?;
+    let Offline { reads, operations, reasons, store, .. } = &offline(config, Arc::clone(clock), acting).await?;
     let backend = Backend {
         reader: Arc::new(reads.clone()),
         commands: Arc::new(operations.clone()),

@@ -1,5 +1,6 @@
 //! The dashboard: always a client. Without a supervisor one is started in the background first, if that is ours to do.
 
+use super::backend::despite;
 use super::client_runtime;
 use crate::cli::Out;
 use crate::cli::args::Attach;
@@ -23,12 +24,19 @@ const LOOK: Duration = Duration::from_millis(20);
 const OUTPUT_TAIL: u64 = 4096;
 
 /// Opens the dashboard on the supervisor of a configuration, starting it if needed.
-pub fn open(config: &Config, out: &mut Out) -> Result<Exit, Fatal> {
+pub fn open(loaded: Result<Config, Fatal>, out: &mut Out) -> Result<Exit, Fatal> {
     client_runtime()?.block_on(async {
+        let config = match loaded {
+            Ok(config) => config,
+            Err(fatal) => return show(despite(fatal).await?, false, out).await,
+        };
         let client = Client::unix(config.socket());
         match client.probe().await {
             Ok(()) => {}
-            Err(ClientError::NotRunning { .. }) => start(config, &client).await?,
+            Err(ClientError::NotRunning { .. }) => {
+                tui::need_terminal()?;
+                start(&config, &client).await?;
+            }
             Err(error) => return Err(error.into()),
         }
         show(client, false, out).await
@@ -37,12 +45,14 @@ pub fn open(config: &Config, out: &mut Out) -> Result<Exit, Fatal> {
 
 /// Opens the dashboard on a supervisor that is running.
 pub fn attach(args: &Attach, load: impl FnOnce() -> Result<Config, Fatal>, out: &mut Out) -> Result<Exit, Fatal> {
-    let socket = match &args.socket {
-        Some(socket) => socket.clone(),
-        None => load()?.socket(),
-    };
     client_runtime()?.block_on(async {
-        let client = Client::unix(socket);
+        let client = match (&args.socket, load) {
+            (Some(socket), _) => Client::unix(socket.clone()),
+            (None, load) => match load() {
+                Ok(config) => Client::unix(config.socket()),
+                Err(fatal) => despite(fatal).await?,
+            },
+        };
         client.probe().await?;
         show(client, args.read_only, out).await
     })
@@ -50,9 +60,7 @@ pub fn attach(args: &Attach, load: impl FnOnce() -> Result<Config, Fatal>, out: 
 
 /// Draws until the operator leaves, and says that the work goes on.
 pub async fn show(client: Client, read_only: bool, out: &mut Out) -> Result<Exit, Fatal> {
-    let unicode = !is_ascii_locale();
-    let options = tui::Options { read_only, color: out.is_colored(), unicode, mouse: false };
-    match tui::run(client, options).await? {
+    match tui::run(client, options(read_only, out)).await? {
         Ended::Detached { running } => out.line(match running {
             0 => "detached; the supervisor goes on".to_owned(),
             1 => "detached, 1 job still running".to_owned(),
@@ -61,6 +69,11 @@ pub async fn show(client: Client, read_only: bool, out: &mut Out) -> Result<Exit
         Ended::TerminalGone | Ended::Signalled => {}
     }
     Ok(Exit::Ok)
+}
+
+/// What the terminal can show.
+pub fn options(read_only: bool, out: &Out) -> tui::Options {
+    tui::Options { read_only, color: out.is_colored(), unicode: !is_ascii_locale(), mouse: false }
 }
 
 /// Whether the locale says that the terminal knows ASCII alone.
@@ -81,8 +94,10 @@ async fn start(config: &Config, client: &Client) -> Result<(), Fatal> {
             Err(ClientError::NotRunning { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let lost_race = locks::is_held(&config.lock_file()).is_some();
-        if let Some(fatal) = ended(&mut child, &output).filter(|_| !lost_race) {
+        // Looked at only once it has ended: to look takes the lock for an instant, which it may be about to take.
+        if let Some(fatal) = ended(&mut child, &output)
+            && locks::is_held(&config.lock_file()).is_none()
+        {
             return Err(fatal);
         }
         if Instant::now() >= deadline {

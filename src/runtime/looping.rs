@@ -112,9 +112,8 @@ impl Loop {
             Signal::Drain if !was_ending => Input::Drain,
             Signal::Drain | Signal::Hurry => Input::Hurry,
         };
-        if input == Input::Hurry && !self.hurried {
-            self.hurried = true;
-            self.hurry_until = tokio::time::Instant::now() + HURRY_MAX;
+        if input == Input::Hurry {
+            self.hurry();
         }
         if input == Input::Hurry && !was_ending {
             self.step(Input::Drain);
@@ -129,6 +128,13 @@ impl Loop {
         self.shared.touch_status();
         self.step(input);
         self.say_still();
+    }
+
+    fn hurry(&mut self) {
+        if !self.hurried {
+            self.hurried = true;
+            self.hurry_until = tokio::time::Instant::now() + HURRY_MAX;
+        }
     }
 
     async fn event(&mut self, event: Event) {
@@ -187,11 +193,12 @@ impl Loop {
     fn act(&mut self, effect: Effect) {
         match effect {
             Effect::Claim { task, max, running_limit } => self.claim(task, max, running_limit),
-            Effect::Start { ready } => self.start(ready),
+            Effect::Start { ready, cancelled } => self.start(ready, cancelled),
             Effect::PutBack { jobs } => self.put_back(jobs),
             Effect::Stop { job, why } => self.stop(job, why),
             Effect::PromoteDue => self.promote_due(),
             Effect::Wake { at } => self.wake_at = Some(at),
+            Effect::Hurry => self.hurry(),
             Effect::Leave => self.leaving = true,
         }
     }
@@ -221,16 +228,34 @@ impl Loop {
         );
     }
 
-    fn start(&mut self, ready: Ready) {
+    fn start(&mut self, ready: Ready, cancelled: bool) {
         let Some(claimed) = self.claimed.remove(&ready.job) else { return };
         let Some(task) = self.shared.task(&claimed.task) else {
-            // The kernel closes the lane of a task that a reload removed before it starts anything of it.
-            self.put_back(vec![ready]);
+            self.start_removed(ready);
             return;
         };
         let live = worker::live(&task);
+        if cancelled || claimed.cancelled {
+            live.stop.stop(Stop::Cancel);
+        }
         self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).insert(ready.job, Arc::clone(&live));
         worker::start(&self.shared, self.pipeline.clone(), claimed, task, live);
+    }
+
+    /// A reload has just removed the task, and the kernel has not heard of it yet: for it the job is at work, so it
+    /// must also hear that it is not.
+    fn start_removed(&self, ready: Ready) {
+        let shared = Arc::clone(&self.shared);
+        self.shared.tracker.task(
+            "put back",
+            Box::pin(async move {
+                if let Err(e) = shared.ledger.put_back(vec![(ready.job, ready.attempt)]).await {
+                    shared.complain(&format!("cannot put a claimed job back: {e}"));
+                }
+                shared.tell(Event::Kernel(Input::Ended { job: ready.job, took: Duration::ZERO })).await;
+                shared.tell(Event::Kernel(Input::Settled { count: 1 })).await;
+            }),
+        );
     }
 
     fn put_back(&mut self, jobs: Vec<Ready>) {

@@ -21,7 +21,7 @@ const SINCE_MAX: i64 = 10_000;
 
 /// The jobs that a path belongs to, newest first.
 pub(super) const BY_PATH: &str =
-    "SELECT DISTINCT job FROM job_file WHERE path = ?1 AND root = ?2 ORDER BY job DESC LIMIT ?3";
+    "SELECT DISTINCT job FROM job_file WHERE path = ?1 AND (?2 IS NULL OR root = ?2) ORDER BY job DESC LIMIT ?3";
 
 const COLUMNS: &str = "j.id, j.run, t.name, t.action, j.state, j.input_label, j.attempt, j.spent, j.max_spent, j.created_at, j.started_at,
   j.finished_at, j.not_before, j.rows, j.bytes_in, j.bytes_out, j.held, j.maybe_repeated, j.reason, j.rev, a.error, a.ended_at";
@@ -75,21 +75,22 @@ impl Queries {
         self.with(|conn| {
             let mut ids = Vec::new();
             let mut find = conn.prepare_cached(BY_PATH)?;
-            let mut look = |path: &[u8], root: &[u8]| -> rusqlite::Result<()> {
-                for id in find.query_map((path, root, HISTORY_MAX), |r| r.get::<_, JobId>(0))? {
+            // An absolute path is one whatever root it is recorded with; others lie below one of its folders.
+            let mut look = |path: &Path, root: Option<&Path>| -> rusqlite::Result<()> {
+                for id in find.query_map((blob(path), root.map(blob), HISTORY_MAX), |r| r.get::<_, JobId>(0))? {
                     ids.push(id?);
                 }
                 Ok(())
             };
-            look(blob(path), b"")?;
+            look(path, None)?;
             for root in path.ancestors().skip(1) {
                 if let Ok(rest) = path.strip_prefix(root) {
-                    look(blob(rest), blob(root))?;
-                    look(blob(path), blob(root))?;
+                    look(rest, Some(root))?;
                 }
             }
             ids.sort_unstable_by(|a, b| b.cmp(a));
             ids.dedup();
+            ids.truncate(usize::try_from(HISTORY_MAX).unwrap_or(usize::MAX));
             let mut page = JobsPage { matching: ids.len() as u64, ..JobsPage::default() };
             for id in ids {
                 if let Some(mut job) = one_job(conn, id, now)? {
@@ -163,10 +164,11 @@ pub(super) fn page_sql(c: &select::Condition) -> String {
 }
 
 pub(super) fn changed_sql(c: &select::Condition) -> String {
-    // The plus keeps the other indexes out: each of them would look through all jobs of a rank.
+    // The index is named, because any other would look through all jobs of a rank or a task.
+    let from = FROM.replacen("job j", "job j INDEXED BY job_rev", 1);
     format!(
-        "SELECT {COLUMNS} FROM {FROM} WHERE j.rev > ? AND (+j.rank > ? OR (+j.rank = ? AND +j.id < ?)) AND ({})
-         ORDER BY +j.rank, +j.id DESC LIMIT ?",
+        "SELECT {COLUMNS} FROM {from} WHERE j.rev > ? AND (j.rank > ? OR (j.rank = ? AND j.id < ?)) AND ({})
+         ORDER BY j.rank, j.id DESC LIMIT ?",
         c.sql
     )
 }

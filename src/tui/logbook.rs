@@ -26,8 +26,8 @@ pub struct Logbook {
     pub scope: LogScope,
     /// Lines that were lost because they came too fast, since the scope was set.
     pub lost: u64,
-    /// Lines of the supervisor's own that were handed to its widget.
-    pub own: u64,
+    /// The last line of the supervisor's own that was handed to its widget, which keeps what it has.
+    pub fed: Option<u64>,
     /// State of the widget with the supervisor's own log; it moves its own marks when it is drawn.
     pub widget: TuiWidgetState,
     lines: VecDeque<LogLine>,
@@ -42,7 +42,7 @@ impl Default for Logbook {
             tab: Tab::Jobs,
             scope: LogScope { level: Some(Level::Info), ..LogScope::default() },
             lost: 0,
-            own: 0,
+            fed: None,
             widget: TuiWidgetState::new().set_default_display_level(tui_logger::LevelFilter::Debug),
             lines: VecDeque::new(),
             epoch: 0,
@@ -73,11 +73,17 @@ impl Logbook {
         self.epoch
     }
 
-    /// Takes lines; answers whether they belonged to what is wanted.
-    pub fn absorb(&mut self, epoch: u64, page: LogsPage) -> bool {
+    /// Takes lines, if they belong to what is wanted. Answers those of the supervisor's own that its widget has not
+    /// got yet: a new scope reads a part of the log again.
+    pub fn absorb(&mut self, epoch: u64, page: LogsPage) -> Vec<LogLine> {
         if epoch != self.epoch {
-            return false;
+            return Vec::new();
         }
+        // A log that was begun anew counts from its beginning.
+        let fed = self.fed.filter(|seq| *seq < page.next);
+        let own = |l: &&LogLine| l.job.is_none() && fed.is_none_or(|seq| l.seq > seq);
+        let own: Vec<LogLine> = page.lines.iter().filter(own).cloned().collect();
+        self.fed = own.last().map(|l| l.seq).or(fed);
         self.lost = self.lost.saturating_add(page.gap);
         let last = self.lines.back().map_or(0, |l| l.seq);
         let known = !self.lines.is_empty();
@@ -85,7 +91,7 @@ impl Logbook {
         while self.lines.len() > LINES_MAX {
             self.lines.pop_front();
         }
-        true
+        own
     }
 
     /// Whether the end is followed.
@@ -165,7 +171,7 @@ impl Logbook {
 pub fn feed(lines: &[LogLine]) {
     let drain = tui_logger::Drain::new();
     for line in lines {
-        let Some(target) = &line.target else { continue };
+        let target = line.target.as_deref().or(line.task.as_deref()).unwrap_or("supervisor");
         let level = match line.level {
             Level::Error => log::Level::Error,
             Level::Warn => log::Level::Warn,
@@ -192,7 +198,7 @@ mod tests {
     fn scrolling_up_stops_following_and_counts_what_is_new() {
         let mut book = Logbook::default();
         let epoch = book.again();
-        assert!(book.absorb(epoch, page(1, 101)));
+        assert_eq!(book.absorb(epoch, page(1, 101)).len(), 100);
         assert!(book.follows());
         book.step(-10, 20);
         assert_eq!((book.follows(), book.end()), (false, 90));
@@ -213,9 +219,23 @@ mod tests {
         book.absorb(epoch, page(0, 2 * LINES_MAX as u64));
         assert_eq!(book.lines().len(), LINES_MAX);
         assert_eq!(book.lines()[0].seq, LINES_MAX as u64);
-        assert!(!book.absorb(epoch - 1, page(0, 5)));
+        assert!(book.absorb(epoch - 1, page(0, 5)).is_empty());
         book.absorb(epoch, page(0, 5));
         assert_eq!(book.lines().len(), LINES_MAX, "lines that were seen are not taken twice");
+    }
+
+    #[test]
+    fn the_widget_gets_each_line_once() {
+        let mut book = Logbook::default();
+        let epoch = book.again();
+        let mut first = page(1, 6);
+        first.lines[2].job = Some(crate::model::JobId(9));
+        let seqs = |lines: Vec<LogLine>| lines.iter().map(|l| l.seq).collect::<Vec<_>>();
+        assert_eq!(seqs(book.absorb(epoch, first)), [1, 2, 4, 5], "what jobs say is not the supervisor's own");
+        let epoch = book.again();
+        assert_eq!(seqs(book.absorb(epoch, page(1, 8))), [6, 7]);
+        let epoch = book.again();
+        assert_eq!(seqs(book.absorb(epoch, page(1, 3))), [1, 2], "another log");
     }
 
     #[test]

@@ -24,7 +24,10 @@ pub fn draw(app: &App, layer: &Layer, layout: &Layout, buf: &mut Buffer) -> Opti
             let keys = if prompt.intent.is_some() { "y yes   n no" } else { "counting   n no" };
             let mut lines = vec![line(app, Meaning::Strong, &prompt.title), Line::default()];
             lines.extend(prompt.facts.iter().map(|f| line(app, Meaning::Plain, f)));
-            lines.extend([Line::default(), line(app, Meaning::Focus, keys)]);
+            if !prompt.facts.is_empty() {
+                lines.push(Line::default());
+            }
+            lines.push(line(app, Meaning::Focus, keys));
             boxed(app, "", &lines, None, buf);
         }
         Layer::Reason(reason) => {

@@ -57,9 +57,8 @@ impl App {
             Msg::Detail(id, result) => self.take_detail(id, result),
             Msg::Logs(epoch, page) => {
                 if self.frozen.is_none() {
-                    let own = page.lines.iter().filter(|l| l.target.is_some()).cloned().collect::<Vec<_>>();
-                    if self.logs.absorb(epoch, page) && !own.is_empty() {
-                        self.logs.own += own.len() as u64;
+                    let own = self.logs.absorb(epoch, page);
+                    if !own.is_empty() {
                         return vec![Cmd::Feed(own)];
                     }
                 }

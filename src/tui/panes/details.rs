@@ -97,10 +97,13 @@ impl Page<'_> {
         const LABEL: usize = 10;
         let glyphs = self.theme.glyphs;
         let room = self.width.saturating_sub(LABEL);
-        self.lines.push(Line::from(vec![
-            Span::styled(text::left(label, LABEL, glyphs), self.theme.style(Meaning::Dim)),
-            Span::styled(text::fit_middle(value, room, glyphs), self.theme.style(Meaning::Plain)),
-        ]));
+        for (i, part) in text::wrap(value, room, 4, glyphs).into_iter().enumerate() {
+            let label = text::left(if i == 0 { label } else { "" }, LABEL, glyphs);
+            self.lines.push(Line::from(vec![
+                Span::styled(label, self.theme.style(Meaning::Dim)),
+                Span::styled(part, self.theme.style(Meaning::Plain)),
+            ]));
+        }
     }
 }
 
@@ -172,9 +175,13 @@ fn failure(page: &mut Page<'_>, error: &Failure) {
         page.row(Meaning::Dim, file);
     }
     record(page, error);
+    if matches!(error.causes.as_slice(), [only] if error.message.contains(&only.message)) {
+        return;
+    }
     let shown = error.causes.len().min(CAUSES_SHOWN);
     for cause in &error.causes[..shown] {
-        let place = cause.line.map_or_else(String::new, |n| format!("line {n}: "));
+        let place = cause.line.filter(|_| !cause.message.contains("line "));
+        let place = place.map_or_else(String::new, |n| format!("line {n}: "));
         page.row(Meaning::Plain, &format!("  {place}{}", cause.message));
     }
     if error.causes.len() > shown {

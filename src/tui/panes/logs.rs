@@ -127,7 +127,7 @@ const fn level(level: Level) -> (&'static str, Meaning) {
 
 fn draw_supervisor(app: &App, area: Rect, buf: &mut Buffer) {
     let area = area.intersection(buf.area);
-    if app.logs.own == 0 {
+    if app.logs.fed.is_none() {
         let say = text::fit("no lines of the supervisor's own yet", area.width.into(), app.theme.glyphs);
         return put(buf, area, 0, [Span::styled(say, app.theme.style(Meaning::Dim))]);
     }

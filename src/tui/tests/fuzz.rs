@@ -119,7 +119,7 @@ fn hostile_lines_of_the_supervisors_log_are_written_out() {
     crate::tui::logbook::feed(&lines);
     tui_logger::move_events();
     let mut b = Bench::busy(120, 36, Depth::Mono);
-    b.app.logs.own = 3;
+    b.app.logs.fed = Some(3);
     b.keys("5 right");
     for (width, height) in [(120, 36), (60, 15), (40, 10), (41, 11)] {
         b.send(Msg::Resize(width, height));

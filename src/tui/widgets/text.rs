@@ -95,7 +95,7 @@ pub fn right(text: &str, to: usize, glyphs: &Glyphs) -> String {
     out
 }
 
-/// At most `max` lines of at most `width` columns, broken between words where that is possible. What does not fit is
+/// At most `max` lines of at most `width` columns, broken between words (or parts of a path) where that is possible. What does not fit is
 /// replaced by an ellipsis at the end of the last line.
 #[must_use]
 pub fn wrap(text: &str, to: usize, max: usize, glyphs: &Glyphs) -> Vec<String> {
@@ -117,7 +117,7 @@ pub fn wrap(text: &str, to: usize, max: usize, glyphs: &Glyphs) -> Vec<String> {
         while end < all.len() && used + all[end].1 <= to {
             used += all[end].1;
             end += 1;
-            if all[end - 1].0 == " " {
+            if matches!(all[end - 1].0.as_str(), " " | "/") {
                 space = Some(end);
             }
         }
@@ -184,6 +184,7 @@ mod tests {
     #[test]
     fn lines_break_between_words() {
         assert_eq!(wrap("one two three", 8, 9, &G), ["one two", "three"]);
+        assert_eq!(wrap("/srv/inbox/a.csv", 12, 9, &G), ["/srv/inbox/", "a.csv"]);
         assert_eq!(wrap("abcdefghij", 4, 9, &G), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("one two three four", 8, 2, &G), ["one two", "three f…"]);
         assert_eq!(wrap("사과", 1, 9, &G), Vec::<String>::new());
