@@ -48,6 +48,8 @@ enum Pending {
 struct AtWork {
     claimed: Claimed,
     stop: Option<Stop>,
+    /// Started only to be cancelled: does not count against the limits.
+    beside: bool,
 }
 
 struct World {
@@ -150,7 +152,7 @@ impl World {
                 Effect::Claim { task, max, running_limit } => {
                     self.pending.push(Pending::Claim { task, max, limit: running_limit });
                 }
-                Effect::Start { ready } => self.start(ready),
+                Effect::Start { ready, cancelled } => self.start(ready, cancelled),
                 Effect::PutBack { jobs } => {
                     for ready in &jobs {
                         assert!(self.claimed.remove(&ready.job).is_some(), "put back without a claim");
@@ -164,18 +166,22 @@ impl World {
                 }
                 Effect::PromoteDue => self.pending.push(Pending::Due),
                 Effect::Wake { at } => self.wake = Some(at),
+                Effect::Hurry => {}
                 Effect::Leave => self.left = true,
             }
         }
     }
 
-    fn start(&mut self, ready: Ready) {
+    /// A cancelled job is started whatever the limits: its action does not run.
+    fn start(&mut self, ready: Ready, cancelled: bool) {
         let claimed = self.claimed.remove(&ready.job).expect("started without a claim");
         assert_eq!(claimed.attempt, ready.attempt);
-        self.at_work.push(AtWork { claimed, stop: None });
-        assert!(self.at_work.len() <= WORKERS as usize, "more at work than workers");
+        let stop = (cancelled || claimed.cancelled).then_some(Stop::Cancel);
+        self.at_work.push(AtWork { claimed, stop, beside: cancelled });
+        let counted = || self.at_work.iter().filter(|w| !w.beside);
+        assert!(counted().count() <= WORKERS as usize, "more at work than workers");
         for (task, concurrency, _) in LANES {
-            let n = self.at_work.iter().filter(|w| &*w.claimed.task == task).count();
+            let n = counted().filter(|w| &*w.claimed.task == task).count();
             assert!(n <= concurrency as usize, "{n} of {task} at work");
         }
     }
