@@ -3,6 +3,7 @@
 
 mod cli;
 mod daemon;
+mod demo;
 mod pty;
 mod support;
 mod tidy;
