@@ -33,7 +33,10 @@ pub fn open(loaded: Result<Config, Fatal>, out: &mut Out) -> Result<Exit, Fatal>
         let client = Client::unix(config.socket());
         match client.probe().await {
             Ok(()) => {}
-            Err(ClientError::NotRunning { .. }) => start(&config, &client).await?,
+            Err(ClientError::NotRunning { .. }) => {
+                tui::need_terminal()?;
+                start(&config, &client).await?;
+            }
             Err(error) => return Err(error.into()),
         }
         show(client, false, out).await
@@ -91,8 +94,10 @@ async fn start(config: &Config, client: &Client) -> Result<(), Fatal> {
             Err(ClientError::NotRunning { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let lost_race = locks::is_held(&config.lock_file()).is_some();
-        if let Some(fatal) = ended(&mut child, &output).filter(|_| !lost_race) {
+        // Looked at only once it has ended: to look takes the lock for an instant, which it may be about to take.
+        if let Some(fatal) = ended(&mut child, &output)
+            && locks::is_held(&config.lock_file()).is_none()
+        {
             return Err(fatal);
         }
         if Instant::now() >= deadline {

@@ -20,6 +20,7 @@ mod prepare;
 mod read;
 mod record;
 pub mod recover;
+mod roots;
 mod ruling;
 mod shared;
 mod signals;

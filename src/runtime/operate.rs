@@ -375,7 +375,8 @@ fn aside(
     let at = shared.now();
     let about = prepare::about(outcome.state().name(), &claimed, facts.failure.as_ref(), reason, at);
     let mut held = Vec::new();
-    let verdict = prepare::set_aside(shared, &claimed, original, Aside { outcome, folder, about }, batch, &mut held)?;
+    let verdict =
+        prepare::set_aside(shared, &claimed, original.as_ref(), &Aside { outcome, folder, about }, batch, &mut held)?;
     let mut decision = Decision::new(facts.job, Fence::Rev(facts.rev), verdict, at);
     decision.action = Some(action);
     let fallback = facts.file.as_ref().map(JobFile::absolute);
@@ -425,7 +426,8 @@ fn described(target: &Target) -> Option<String> {
     }
 }
 
-/// A store error as an answer.
+/// A store error as an answer. By value, for `map_err`.
+#[expect(clippy::needless_pass_by_value, reason = "its place is `map_err`, which gives a value")]
 pub fn refuse_store(error: StoreError) -> Refusal {
     match error {
         StoreError::Paused(_) => {

@@ -275,7 +275,7 @@ pub async fn place_group(shared: &Arc<Shared>, group: Vec<Placing>) {
                 tracing::warn!("cannot choose another name for job {}: {e}", placing.job);
             }
         }
-        left = moved.taken.into_iter().map(|(placing, seq, dst)| retargeted(placing, seq, dst)).collect();
+        left = moved.taken.into_iter().map(|(placing, seq, dst)| retargeted(placing, seq, &dst)).collect();
         if !moved.failed.is_empty() {
             tokio::time::sleep(RETRY_AFTER).await;
             left.extend(moved.failed);
@@ -284,10 +284,10 @@ pub async fn place_group(shared: &Arc<Shared>, group: Vec<Placing>) {
     shared.touch();
 }
 
-fn retargeted(mut placing: Placing, seq: i64, dst: std::path::PathBuf) -> Placing {
+fn retargeted(mut placing: Placing, seq: i64, dst: &std::path::Path) -> Placing {
     for m in &mut placing.moves {
         if m.seq == seq {
-            m.dst.clone_from(&dst);
+            dst.clone_into(&mut m.dst);
         }
     }
     placing

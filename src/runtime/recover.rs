@@ -16,8 +16,8 @@ use crate::files::names::parse_temp_name;
 use crate::model::action::Level;
 use crate::model::job::{JobFile, OURS, WORK};
 use crate::model::ledger::{Decided, Decision, Fence, Interrupted, StoreError, Verdict};
-use crate::model::{Failure, FailureClass, JobId, Outcome, RetryPolicy, Task, crash, text};
-use std::collections::HashSet;
+use crate::model::{Failure, FailureClass, JobId, JobState, Outcome, RetryPolicy, Task, crash, text};
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,7 +96,12 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
         pipeline::place_group(shared, placing).await;
     }
     crash::point("recover.placed");
-    for piece in pieces(left.running) {
+    let (unbegun, begun): (Vec<_>, Vec<_>) = left.running.into_iter().partition(never_began);
+    for piece in pieces(unbegun) {
+        let jobs = piece.into_iter().map(|job| (job.claimed.job, job.claimed.attempt)).collect();
+        shared.ledger.put_back(jobs).await.map_err(fault)?;
+    }
+    for piece in pieces(begun) {
         interrupted(shared, piece).await?;
     }
     crash::point("recover.interrupted");
@@ -118,6 +123,20 @@ fn pieces<T>(mut all: Vec<T>) -> Vec<Vec<T>> {
     out
 }
 
+/// Whether a claimed job had not even taken its file: nothing of it was interrupted, however many of them there are
+/// and whatever its policy says. Most of what a crash finds claimed had only been claimed ahead.
+fn never_began(job: &Interrupted) -> bool {
+    let Some(file) = &job.claimed.file else { return false };
+    let in_work = file.work_dir(job.claimed.job).join(&file.name);
+    job.cancel_action.is_none() && is_gone(&in_work) && !is_gone(&file.absolute())
+}
+
+/// Whether nothing has this name, for certain: what may not be looked at is not gone.
+fn is_gone(path: &Path) -> bool {
+    let error = path.symlink_metadata().err();
+    error.is_some_and(|e| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+}
+
 /// Jobs that were running: their temporary files go, and they are put back or fail by their policy.
 async fn interrupted(shared: &Arc<Shared>, jobs: Vec<Interrupted>) -> Result<(), Fatal> {
     let worker = Arc::clone(shared);
@@ -136,9 +155,7 @@ async fn interrupted(shared: &Arc<Shared>, jobs: Vec<Interrupted>) -> Result<(),
     crash::point("recover.decided");
     let mut placing = Vec::new();
     for (p, decided) in prepared.into_iter().zip(answer.decided) {
-        if let (Decided::Now(crate::model::JobState::Placing), Verdict::Place { moves, .. }) =
-            (decided, p.decision.verdict)
-        {
+        if let (Decided::Now(JobState::Placing), Verdict::Place { moves, .. }) = (decided, p.decision.verdict) {
             placing.push(Placing {
                 job: p.claimed.job,
                 moves,
@@ -177,8 +194,12 @@ fn one_interrupted(shared: &Shared, job: Interrupted, batch: &mut Batch) -> io::
         ruling::interrupted(&policy, "the supervisor died before the attempt ended")
     };
     let needs_file = !matches!(ruling, Ruling::Requeue(_));
-    if !needs_file && let Some(file) = &claimed.file {
-        finish_source(shared, claimed.job, file)?;
+    if !needs_file
+        && let Some(file) = &claimed.file
+        && let Err(e) = finish_source(shared, claimed.job, file)
+    {
+        // The next attempt finishes it; one folder that cannot be looked at must not keep everything from starting.
+        tracing::warn!("cannot look at where the file of job {} was: {e}", claimed.job);
     }
     let taken = match claimed.file.as_ref().filter(|_| needs_file).map(|f| take::take(shared, &task, &claimed, f)) {
         Some(Take::Taken(taken)) => Some(taken),
@@ -243,16 +264,17 @@ impl crate::model::Action for Nothing {
 async fn missing(shared: &Arc<Shared>) -> Result<u64, Fatal> {
     let mut gone = 0;
     let mut after = JobId(0);
+    let mut roots: HashMap<PathBuf, bool> = HashMap::new();
     loop {
         let page = shared.ledger.live_files(after, PIECE).await.map_err(fault)?;
         let Some(last) = page.last() else { return Ok(gone) };
         after = last.job;
         let mut decisions = Vec::new();
         for live in page {
-            let there = live.file.absolute().symlink_metadata().is_ok();
-            let in_work = live.file.work_dir(live.job).join(&live.file.name).symlink_metadata().is_ok();
-            // A root that is not there may only be unmounted: its files are not gone.
-            if there || in_work || !live.file.root.is_dir() {
+            let known = *roots.entry(live.file.root.clone()).or_insert_with(|| shared.roots.expect(&live.file.root));
+            let in_work = live.file.work_dir(live.job).join(&live.file.name);
+            // A root that is not the one they landed in may only be unmounted: its files are not gone.
+            if !known || !is_gone(&live.file.absolute()) || !is_gone(&in_work) {
                 continue;
             }
             let failure = Failure::permanent("input_gone", "the file went away while no supervisor ran");
@@ -286,12 +308,24 @@ async fn sweep(shared: &Arc<Shared>) -> Result<u64, Fatal> {
     let mut roots: Vec<PathBuf> = config.roots().into_iter().map(Path::to_owned).collect();
     roots.push(super::spool::folder(&config));
     for root in roots {
+        // A failed job whose outcome could not be written down still has its file in WORK, for its retry.
+        let strangers: Vec<JobId> = folders_of(&root).into_iter().filter(|id| !known.contains(&id.0)).collect();
+        for piece in pieces(strangers) {
+            let facts = shared.ledger.facts(piece).await.map_err(fault)?;
+            known.extend(facts.iter().filter(|f| f.state == JobState::Failed).map(|f| f.job.0));
+        }
         adopted += sweep_root(shared, &root, &known).unwrap_or_else(|e| {
             tracing::warn!("cannot sweep the work folder of {}: {e}", text::path(&root));
             0
         });
     }
     Ok(adopted)
+}
+
+/// The jobs that have a work folder below a root.
+fn folders_of(root: &Path) -> Vec<JobId> {
+    let Ok(entries) = std::fs::read_dir(root.join(WORK)) else { return Vec::new() };
+    entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok().map(JobId)).collect()
 }
 
 fn sweep_root(shared: &Shared, root: &Path, known: &HashSet<i64>) -> io::Result<u64> {

@@ -1,5 +1,6 @@
 //! What the parts of a running supervisor share.
 
+use super::roots::Roots;
 use super::spawn::Tracker;
 use super::stop::StopSwitch;
 use crate::clock::Clock;
@@ -64,6 +65,8 @@ pub struct Shared {
     pub tracker: Arc<Tracker>,
     /// Folders in use.
     pub folders: Arc<Folders>,
+    /// What the watched folders were when they were locked.
+    pub roots: Roots,
     /// Final names in use.
     pub names: Arc<Names>,
     /// To the loop.

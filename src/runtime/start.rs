@@ -41,6 +41,9 @@ pub enum Mode {
     UntilIdle(Duration),
 }
 
+/// Called with what recovery found and how many files the first scan found new.
+pub type Ready = Box<dyn FnOnce(&Found, u64) + Send>;
+
 /// What a supervisor is started with.
 pub struct Options {
     /// How it runs.
@@ -52,7 +55,7 @@ pub struct Options {
     /// Kinds of work, for a reload.
     pub kinds: &'static [&'static dyn Kind],
     /// Called once everything is scanned and the socket answers.
-    pub ready: Box<dyn FnOnce(&Found, u64) + Send>,
+    pub ready: Ready,
 }
 
 /// How a supervisor ended.
@@ -112,6 +115,7 @@ impl Control {
         if new.data_dir != old.data_dir {
             return Err(refuse("data_dir cannot change while the supervisor runs: restart it".into()));
         }
+        self.watching.lock(shared, &new).map_err(|fatal| refuse(fatal.render(false)))?;
         let changes = changes(&old, &new);
         shared.config.store(Arc::new(new));
         shared.clear_banner("reload_failed");
@@ -217,6 +221,7 @@ fn share(config: Config, clock: Arc<dyn Clock>, log: Arc<Log>, store: Store) -> 
         gauges: Gauges::new(config.data_dir.clone()),
         tracker: Arc::new(Tracker::new(tokio::runtime::Handle::current())),
         folders: Arc::new(Folders::default()),
+        roots: super::roots::Roots::default(),
         names: Arc::new(Names::default()),
         events,
         live: Mutex::new(HashMap::new()),
@@ -268,8 +273,8 @@ impl Supervisor {
             commands: Arc::new(Operations::new(Arc::clone(&shared), Some(control.clone()))),
             explain: Arc::new(Reasons::new(Arc::clone(&shared), true)),
         };
-        let (locking, folders) = (Arc::clone(&shared), Arc::clone(&watching));
-        let locked = shared.tracker.run(move || folders.lock(&locking)).await;
+        let (locker, folders) = (Arc::clone(&shared), Arc::clone(&watching));
+        let locked = shared.tracker.run(move || folders.lock(&locker, &config)).await;
         locked.unwrap_or_else(|| Err(Fatal::new(Exit::Internal, "locking the watched folders panicked")))?;
         let found = declare_and_recover(&shared).await?;
         let tracker = Arc::clone(&shared.tracker);
@@ -284,7 +289,13 @@ impl Supervisor {
         shared.tell(Event::Reloaded).await;
         let running = Loop::new(&shared, events);
         let first = first_scan(&shared, &watching, &signals, options.mode, options.ready, found, stop.clone());
-        let (hurried, scanned) = futures_util::future::join(running.run(signal_rx), first).await;
+        let running = async {
+            let hurried = running.run(signal_rx).await;
+            // Also a first scan that is still under way.
+            watching.stop();
+            hurried
+        };
+        let (hurried, scanned) = futures_util::future::join(running, first).await;
         watching.stop();
         stop.cancel();
         served.cancel();
@@ -326,7 +337,7 @@ async fn first_scan(
     watching: &Arc<Watching>,
     signals: &mpsc::Sender<Signal>,
     mode: Mode,
-    ready: Box<dyn FnOnce(&Found, u64) + Send>,
+    ready: Ready,
     found: Found,
     stop: CancellationToken,
 ) -> Result<(), Fatal> {

@@ -3,6 +3,7 @@
 
 use super::desk::{JobDesk, Left};
 use super::pipeline::Pipeline;
+use super::ruling;
 use super::shared::{Event, Live, Shared};
 use super::stop::StopSwitch;
 use super::take::{self, Take, Taken};
@@ -38,6 +39,7 @@ pub struct Ended {
 }
 
 /// How an attempt ended.
+#[expect(clippy::large_enum_variant, reason = "one for each attempt, moved twice; the large one is the usual one")]
 pub enum End {
     /// The action ran.
     Worked {
@@ -100,7 +102,7 @@ impl Attempt {
     async fn run(
         self,
         work: BoxFuture<Result<Report, Failure>>,
-        taken: Option<Box<Taken>>,
+        mut taken: Option<Box<Taken>>,
         desk: Arc<JobDesk>,
         live: Arc<Live>,
     ) {
@@ -108,7 +110,7 @@ impl Attempt {
             AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
         crash::point("s4.after_work");
         remove_scratch(&scratch(&self.shared, &self.claimed));
-        let result = result.and_then(|report| taken.as_ref().map_or(Ok(()), |t| t.check()).map(|()| report));
+        let result = checked(result, &mut taken);
         let end = worked(result, live.stop.reason(), taken, &desk);
         let (shared, pipeline) = (Arc::clone(&self.shared), self.pipeline.clone());
         let (event, ended) = self.end(end);
@@ -138,6 +140,7 @@ pub fn live(task: &Task) -> Arc<Live> {
     Arc::new(Live { stop: Arc::new(StopSwitch::new(deadline)), progress: Mutex::new(Progress::default()) })
 }
 
+#[expect(clippy::large_enum_variant, reason = "one for each attempt, and the large one is the usual one")]
 enum Begun {
     Over(End),
     Working(BoxFuture<Result<Report, Failure>>, Option<Box<Taken>>),
@@ -146,13 +149,17 @@ enum Begun {
 /// On a thread for blocking work: takes the file, and runs the action here if it blocks.
 fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<JobDesk>, live: &Live) -> (Begun, Vars) {
     let mut vars = vars(shared, claimed, task);
-    let taken = match claimed.file.as_ref().map(|file| take::take(shared, task, claimed, file)) {
+    let mut taken = match claimed.file.as_ref().map(|file| take::take(shared, task, claimed, file)) {
         None => None,
         Some(Take::Taken(taken)) => Some(taken),
         Some(Take::Gone(code, message)) => return (Begun::Over(End::Gone(code, message)), vars),
         Some(Take::Hold(reason, wait)) => return (Begun::Over(End::Hold(reason, wait)), vars),
         Some(Take::Failed(failure)) => return (Begun::Over(worked(Err(failure), None, None, desk)), vars),
     };
+    if let Some(why) = live.stop.reason() {
+        let failure = Failure::transient(ruling::NOT_BEGUN, "stopped before it began");
+        return (Begun::Over(worked(Err(failure), Some(why), taken, desk)), vars);
+    }
     let input = match taken.as_deref().map(|t| open(t, claimed)).transpose() {
         Ok(input) => input,
         Err(failure) => return (Begun::Over(worked(Err(failure), None, taken, desk)), vars),
@@ -174,7 +181,8 @@ fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<J
         desk: Arc::clone(desk) as Arc<dyn crate::model::action::Desk>,
     };
     crash::point("s4.before_work");
-    match Arc::clone(&task.action).work(order) {
+    let begun = std::panic::catch_unwind(AssertUnwindSafe(|| Arc::clone(&task.action).work(order)));
+    match begun.unwrap_or_else(|p| Work::Blocking(Box::new(move || Err(panicked(&payload(p.as_ref())))))) {
         Work::Async(work) => {
             if let Err(e) = std::fs::create_dir_all(scratch(shared, claimed)) {
                 let failure = Failure::io("scratch", "create", &scratch(shared, claimed), &e);
@@ -188,10 +196,19 @@ fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<J
                 .unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
             shared.large.fetch_sub(u32::from(large), Ordering::SeqCst);
             crash::point("s4.after_work");
-            let result = result.and_then(|report| taken.as_ref().map_or(Ok(()), |t| t.check()).map(|()| report));
+            let result = checked(result, &mut taken);
             (Begun::Over(worked(result, live.stop.reason(), taken, desk)), vars)
         }
     }
+}
+
+/// S4 afterwards, also when the work failed: what is set aside is what lies in WORK then.
+fn checked(result: Result<Report, Failure>, taken: &mut Option<Box<Taken>>) -> Result<Report, Failure> {
+    let checked = taken.as_mut().map_or(Ok(()), |t| t.check());
+    if taken.as_ref().is_some_and(|t| t.lost) {
+        *taken = None;
+    }
+    result.and_then(|report| checked.map(|()| report))
 }
 
 fn worked(result: Result<Report, Failure>, stop: Option<Stop>, taken: Option<Box<Taken>>, desk: &JobDesk) -> End {
