@@ -8,6 +8,7 @@ mod daemon;
 mod kill;
 mod places;
 mod proof;
+mod demo;
 mod pty;
 mod support;
 mod tidy;
