@@ -3,6 +3,12 @@
 //!
 //! `cargo bench --bench queue [-- JOBS]` prints jobs per second. It is a figure to compare, not a test.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark ends at the first surprise and prints its figures"
+)]
+
 use shiftboss::clock::SystemClock;
 use shiftboss::model::ledger::{Ledger, Operator, Start, TaskFacts};
 use shiftboss::model::{Action, Block, JobOrder, Kind, Millis, OnInterrupt, Report, Template, Work};

@@ -33,7 +33,10 @@ pub fn open(loaded: Result<Config, Fatal>, out: &mut Out) -> Result<Exit, Fatal>
         let client = Client::unix(config.socket());
         match client.probe().await {
             Ok(()) => {}
-            Err(ClientError::NotRunning { .. }) => start(&config, &client).await?,
+            Err(ClientError::NotRunning { .. }) => {
+                tui::need_terminal()?;
+                start(&config, &client).await?;
+            }
             Err(error) => return Err(error.into()),
         }
         show(client, false, out).await
@@ -57,9 +60,7 @@ pub fn attach(args: &Attach, load: impl FnOnce() -> Result<Config, Fatal>, out: 
 
 /// Draws until the operator leaves, and says that the work goes on.
 pub async fn show(client: Client, read_only: bool, out: &mut Out) -> Result<Exit, Fatal> {
-    let unicode = !is_ascii_locale();
-    let options = tui::Options { read_only, color: out.is_colored(), unicode, mouse: false };
-    match tui::run(client, options).await? {
+    match tui::run(client, options(read_only, out)).await? {
         Ended::Detached { running } => out.line(match running {
             0 => "detached; the supervisor goes on".to_owned(),
             1 => "detached, 1 job still running".to_owned(),
@@ -68,6 +69,11 @@ pub async fn show(client: Client, read_only: bool, out: &mut Out) -> Result<Exit
         Ended::TerminalGone | Ended::Signalled => {}
     }
     Ok(Exit::Ok)
+}
+
+/// What the terminal can show.
+pub fn options(read_only: bool, out: &Out) -> tui::Options {
+    tui::Options { read_only, color: out.is_colored(), unicode: !is_ascii_locale(), mouse: false }
 }
 
 /// Whether the locale says that the terminal knows ASCII alone.

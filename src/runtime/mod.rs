@@ -42,6 +42,6 @@ mod worker;
 pub use operate::Operations;
 pub use read::Reads;
 pub use shared::Shared;
-pub use spawn::background;
+pub use spawn::{Tracker, background};
 pub use start::{Control, Ended, Mode, Offline, Options, Supervisor, limits, offline};
 pub use why::Reasons;

@@ -368,7 +368,8 @@ fn aside(
     let at = shared.now();
     let about = prepare::about(outcome.state().name(), &claimed, facts.failure.as_ref(), reason, at);
     let mut held = Vec::new();
-    let verdict = prepare::set_aside(shared, &claimed, original, Aside { outcome, folder, about }, batch, &mut held)?;
+    let verdict =
+        prepare::set_aside(shared, &claimed, original.as_ref(), &Aside { outcome, folder, about }, batch, &mut held)?;
     let mut decision = Decision::new(facts.job, Fence::Rev(facts.rev), verdict, at);
     decision.action = Some(action);
     Ok(AsideCase { decision, held, file: facts.file.clone() })
@@ -418,7 +419,8 @@ fn described(target: &Target) -> Option<String> {
     }
 }
 
-/// A store error as an answer.
+/// A store error as an answer. By value, for `map_err`.
+#[expect(clippy::needless_pass_by_value, reason = "its place is `map_err`, which gives a value")]
 pub fn refuse_store(error: StoreError) -> Refusal {
     match error {
         StoreError::Paused(_) => {

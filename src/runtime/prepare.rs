@@ -122,13 +122,13 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
             let about = about("failed", &claimed, Some(failure), None, at);
             let original = taken.as_deref().map(|t| original(&claimed, t));
             let aside = Aside { outcome: Outcome::Failed, folder: folder(shared, &task.failed, &vars), about };
-            set_aside(shared, &claimed, original, aside, batch, &mut held).map(|v| (v, Vec::new()))
+            set_aside(shared, &claimed, original.as_ref(), &aside, batch, &mut held).map(|v| (v, Vec::new()))
         }
         Ruling::Cancel => {
             let about = about("cancelled", &claimed, None, None, at);
             let original = taken.as_deref().map(|t| original(&claimed, t));
             let aside = Aside { outcome: Outcome::Cancelled, folder: folder(shared, &task.failed, &vars), about };
-            set_aside(shared, &claimed, original, aside, batch, &mut held).map(|v| (v, Vec::new()))
+            set_aside(shared, &claimed, original.as_ref(), &aside, batch, &mut held).map(|v| (v, Vec::new()))
         }
     };
     if let Some(taken) = taken.as_deref() {
@@ -307,14 +307,14 @@ pub struct Aside<'a> {
 pub fn set_aside(
     shared: &Shared,
     claimed: &Claimed,
-    original: Option<Original<'_>>,
-    aside: Aside<'_>,
+    original: Option<&Original<'_>>,
+    aside: &Aside<'_>,
     batch: &mut Batch,
     held: &mut Vec<Reservation>,
 ) -> io::Result<Verdict> {
     let mut moves = Moves::default();
     let mut places = (None, None);
-    if let Some(original) = &original {
+    if let Some(original) = original {
         if let Some(record) = &original.old_record {
             moves.remove(record)?;
         }

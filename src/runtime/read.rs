@@ -180,7 +180,7 @@ impl Reads {
                 lines.push((n, raw));
             }
         }
-        Ok(decoded(text::path(&path), lines))
+        Ok(decoded(text::path(&path), &lines))
     }
 
     fn read_job(&self, id: JobId) -> Result<JobDetail, Refusal> {
@@ -212,7 +212,7 @@ fn source(trigger: &Trigger) -> String {
     }
 }
 
-fn decoded(path: String, lines: Vec<(u64, Vec<u8>)>) -> InputView {
+fn decoded(path: String, lines: &[(u64, Vec<u8>)]) -> InputView {
     let sample: Vec<u8> = lines.iter().flat_map(|(_, raw)| raw.iter().copied()).collect();
     let encoding = if std::str::from_utf8(&sample).is_ok() {
         encoding_rs::UTF_8

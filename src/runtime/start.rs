@@ -41,6 +41,9 @@ pub enum Mode {
     UntilIdle(Duration),
 }
 
+/// Called with what recovery found and how many files the first scan found new.
+pub type Ready = Box<dyn FnOnce(&Found, u64) + Send>;
+
 /// What a supervisor is started with.
 pub struct Options {
     /// How it runs.
@@ -52,7 +55,7 @@ pub struct Options {
     /// Kinds of work, for a reload.
     pub kinds: &'static [&'static dyn Kind],
     /// Called once everything is scanned and the socket answers.
-    pub ready: Box<dyn FnOnce(&Found, u64) + Send>,
+    pub ready: Ready,
 }
 
 /// How a supervisor ended.
@@ -335,7 +338,7 @@ async fn first_scan(
     watching: &Arc<Watching>,
     signals: &mpsc::Sender<Signal>,
     mode: Mode,
-    ready: Box<dyn FnOnce(&Found, u64) + Send>,
+    ready: Ready,
     found: Found,
     stop: CancellationToken,
 ) -> Result<(), Fatal> {

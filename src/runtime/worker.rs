@@ -39,6 +39,7 @@ pub struct Ended {
 }
 
 /// How an attempt ended.
+#[expect(clippy::large_enum_variant, reason = "one for each attempt, moved twice; the large one is the usual one")]
 pub enum End {
     /// The action ran.
     Worked {
@@ -139,6 +140,7 @@ pub fn live(task: &Task) -> Arc<Live> {
     Arc::new(Live { stop: Arc::new(StopSwitch::new(deadline)), progress: Mutex::new(Progress::default()) })
 }
 
+#[expect(clippy::large_enum_variant, reason = "one for each attempt, and the large one is the usual one")]
 enum Begun {
     Over(End),
     Working(BoxFuture<Result<Report, Failure>>, Option<Box<Taken>>),

@@ -80,16 +80,23 @@ pub enum Ended {
     Signalled,
 }
 
+/// Refuses to go on without a terminal: nothing is started for a screen that nobody would see.
+///
+/// # Errors
+/// Exit code 2: standard input or output is something else.
+pub fn need_terminal() -> Result<(), Fatal> {
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        return Ok(());
+    }
+    Err(Fatal::new(Exit::Usage, "the dashboard needs a terminal").hint("`shiftboss status` prints the state"))
+}
+
 /// Runs the dashboard until the operator leaves.
 ///
 /// # Errors
 /// No terminal, no supervisor that answers at the start, or a terminal that cannot be written to.
 pub async fn run(client: Client, options: Options) -> Result<Ended, Fatal> {
-    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        return Err(
-            Fatal::new(Exit::Usage, "the dashboard needs a terminal").hint("`shiftboss status` prints the state")
-        );
-    }
+    need_terminal()?;
     let status = client.status().await?;
     let variable = |name| std::env::var(name).unwrap_or_default();
     let depth = Depth::of(options.color, &variable("TERM"), &variable("COLORTERM"));

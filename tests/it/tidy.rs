@@ -71,7 +71,6 @@ const FOREIGN: &[(&str, &str)] = &[
     ("index.", "crates.io"),
     ("static.", "crates.io"),
     ("iss", "ue #"),
-    ("hel", "per"),
 ];
 
 fn root() -> &'static Path {

@@ -1,1 +1,113 @@
-//! .
+//! A database of schema 1, kept as a file: every later version opens it, brings it forward and reads what is in it.
+//!
+//! `tests/fixtures/store-v1.db` was made by [`make`] and is never made anew once a version with schema 1 is released;
+//! a later schema gets a file of its own.
+
+use super::audit::{audit, number};
+use super::*;
+use crate::model::ledger::OutputRecord;
+use crate::store::schema::SCHEMA;
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store-v1.db")
+}
+
+/// Jobs in every state, a run with a follower, a cause, an action, a selection, a pause.
+fn fill(store: &Store) {
+    ok(store.configure(vec![task("a", None), task("then", Some((&["a"], AfterOn::AllOk)))], Millis(0)));
+    ok(store.recover("host-a".into(), "boot-1".into(), Millis(5)));
+    land(store, "a", 1..10);
+    let jobs = try_claim(store, "a", 7, 7, 20).jobs;
+    let success = |c: &Claimed| {
+        let mut d = Decision::new(c.job, Fence::Attempt(1), placing(c.job, Outcome::Succeeded, None), Millis(30));
+        d.outputs =
+            vec![OutputRecord { path: format!("/srv/out/{}.json", c.job).into(), ino: 50, size: 12, mtime_ns: 7 }];
+        (d.rows, d.bytes_in) = (Some(3), Some(11));
+        ok(store.decide(vec![d]));
+    };
+    success(&jobs[0]);
+    finish(store, jobs[0].job);
+    success(&jobs[1]);
+    end(store, &jobs[2], placing(jobs[2].job, Outcome::Failed, Some(boom())));
+    finish(store, jobs[2].job);
+    end(store, &jobs[3], Verdict::Retry { failure: Failure::transient("busy", "try again"), at: Millis(90_000) });
+    let cancel = action(store, "cancel");
+    ok(store.mark_cancel(cancel, vec![jobs[4].job]));
+    end(store, &jobs[4], placing(jobs[4].job, Outcome::Cancelled, None));
+    finish(store, jobs[4].job);
+    let skip = ok(store.record("skip", operator(Some("not needed")), None, Vec::new()));
+    let job = JobId(8);
+    let mut d = Decision::new(job, Fence::Rev(facts(store, job).rev), placing(job, Outcome::Skipped, None), Millis(50));
+    d.action = Some(skip);
+    ok(store.decide(vec![d]));
+    finish(store, job);
+    ok(store.put_back(vec![(jobs[5].job, 1)]));
+    ok(store.select(operator(None), crate::model::Filter::parse("state:failed task:a").unwrap()));
+    ok(store.set_paused("then".into(), operator(None), true));
+}
+
+/// Makes the file: `cargo test --lib -- --ignored make_the_database_of_this_schema`.
+#[test]
+#[ignore = "makes a fixture; not a check"]
+fn make_the_database_of_this_schema() {
+    let dir = folder();
+    let path = dir.path().join("store.db");
+    let store = Store::open(&path).unwrap();
+    fill(&store);
+    audit(&store);
+    store.close();
+    drop(store);
+    std::fs::create_dir_all(file().parent().unwrap()).unwrap();
+    std::fs::copy(path, file().with_file_name(format!("store-v{SCHEMA}.db"))).unwrap();
+}
+
+#[test]
+fn a_database_of_schema_1_is_opened_and_read() {
+    let dir = folder();
+    let path = dir.path().join("store.db");
+    std::fs::copy(file(), &path).unwrap();
+    let store = Store::open(&path).unwrap();
+    audit(&store);
+    assert_eq!(number(&store, "SELECT user_version FROM pragma_user_version"), SCHEMA);
+    let overview = store.queries().overview().unwrap();
+    let counts: Vec<u64> = JobState::ALL.iter().map(|s| overview.counts.get(*s)).collect();
+    assert_eq!(counts, [1, 3, 1, 1, 1, 1, 1, 1], "one of each; three are queued");
+    assert_eq!((overview.counts.retry, overview.tasks[1].paused), (1, Some((1000, Millis(50)))));
+
+    let failed = store.queries().job(JobId(3), Millis(100)).unwrap().unwrap();
+    assert_eq!((failed.job.state, failed.job.error.unwrap()), (JobState::Failed, boom()));
+    assert_eq!((failed.cause.unwrap().open, failed.attempts[0].node.as_str()), (1, "host-a"));
+    let skipped = store.queries().job(JobId(8), Millis(100)).unwrap().unwrap();
+    assert_eq!(skipped.actions[0].reason.as_deref(), Some("not needed"));
+    let succeeded = store.queries().job(JobId(1), Millis(100)).unwrap().unwrap().job;
+    assert_eq!((succeeded.outputs, succeeded.rows), (vec!["/srv/out/1.json".to_owned()], Some(3)));
+
+    ok(store.configure(vec![task("a", None), task("then", Some((&["a"], AfterOn::AllOk)))], Millis(0)));
+    let left = ok(store.recover("host-a".into(), "boot-2".into(), Millis(100)));
+    assert_eq!((left.queued, left.running[0].claimed.job, left.placing[0].job), (4, JobId(7), JobId(2)));
+    assert_eq!(left.placing[0].moves[0].dst, Path::new("/srv/processed/2.csv"));
+    assert_eq!(finish(&store, JobId(2)), Some(JobState::Succeeded));
+    assert_eq!(ok(store.selected(crate::model::SelectionId(1), JobId(0), 9)).len(), 1);
+    assert!(retry(&store, JobId(3)));
+    ok(store.put_back(vec![(JobId(7), 1)]));
+    let claimed = try_claim(&store, "a", 9, 9, 200).jobs;
+    assert_eq!(claimed.iter().map(|c| (c.job.0, c.attempt)).collect::<Vec<_>>(), [(3, 2), (6, 2), (7, 2), (9, 1)]);
+    assert_eq!(claim(&store, "then").upstream, [PathBuf::from("/srv/out/1.json")]);
+    audit(&store);
+}
+
+#[test]
+fn a_database_that_was_brought_forward_is_like_a_new_one() {
+    let dir = folder();
+    let path = dir.path().join("store.db");
+    std::fs::copy(file(), &path).unwrap();
+    let schema = |store: &Store| -> Vec<(String, String)> {
+        let all = store.queries().with(|conn| {
+            let mut stmt = conn.prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name")?;
+            stmt.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
+        });
+        all.unwrap()
+    };
+    let (_new_dir, new) = store();
+    assert_eq!(schema(&Store::open(&path).unwrap()), schema(&new), "a released step was edited");
+}

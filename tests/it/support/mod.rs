@@ -58,6 +58,13 @@ impl Ran {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:#?}"))
     }
+
+    /// What it printed, as one value of JSON or one on each line.
+    #[track_caller]
+    pub fn json_lines(&self) -> Vec<Value> {
+        let values = serde_json::Deserializer::from_str(&self.out).into_iter();
+        values.collect::<Result<_, _>>().unwrap_or_else(|e| panic!("{e}: {self:#?}"))
+    }
 }
 
 /// A folder with a configuration, where the real program works.
