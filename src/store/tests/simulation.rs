@@ -71,7 +71,14 @@ struct World {
 }
 
 fn specs() -> Vec<LaneSpec> {
-    LANES.iter().map(|(task, concurrency, priority)| LaneSpec { task: (*task).into(), concurrency: *concurrency, priority: *priority }).collect()
+    LANES
+        .iter()
+        .map(|(task, concurrency, priority)| LaneSpec {
+            task: (*task).into(),
+            concurrency: *concurrency,
+            priority: *priority,
+        })
+        .collect()
 }
 
 fn facts_of_tasks() -> Vec<TaskFacts> {
@@ -329,8 +336,10 @@ impl World {
                 self.pending.push(Pending::Tell(Input::Cancel { job }));
             }
             (1 | 2, Some(f)) => {
-                let verdict = if f.file.is_some() { placing(job, Outcome::Skipped, None) } else { bare(Outcome::Skipped, None) };
-                let answer = ok(self.store().decide(vec![Decision::new(job, Fence::Rev(f.rev), verdict, Millis(self.now))]));
+                let verdict =
+                    if f.file.is_some() { placing(job, Outcome::Skipped, None) } else { bare(Outcome::Skipped, None) };
+                let answer =
+                    ok(self.store().decide(vec![Decision::new(job, Fence::Rev(f.rev), verdict, Millis(self.now))]));
                 if answer.decided[0] == Decided::Now(JobState::Placing) {
                     self.placing.push(job);
                 }
@@ -404,7 +413,8 @@ impl World {
     }
 
     fn work_off(&mut self) {
-        while !(self.pending.is_empty() && self.at_work.is_empty() && self.ended.is_empty() && self.placing.is_empty()) {
+        while !(self.pending.is_empty() && self.at_work.is_empty() && self.ended.is_empty() && self.placing.is_empty())
+        {
             self.pass();
             self.end_one();
             self.decide();
