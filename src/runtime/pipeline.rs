@@ -176,7 +176,7 @@ fn discard(p: &Prepared) {
 
 /// What the log says about an outcome.
 fn line(p: &Prepared, state: JobState) -> Option<(Level, String)> {
-    let label = text::bytes(&p.claimed.label);
+    let label = p.claimed.name();
     let because = |f: &Failure| format!("{}: {}", f.code, f.message);
     match &p.decision.verdict {
         Verdict::Place { outcome: Outcome::Succeeded, .. } => {

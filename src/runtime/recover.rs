@@ -98,6 +98,8 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
     crash::point("recover.placed");
     let (unbegun, begun): (Vec<_>, Vec<_>) = left.running.into_iter().partition(never_began);
     for piece in pieces(unbegun) {
+        // Its copy into WORK may have begun.
+        piece.iter().for_each(|job| temps::remove(job.claimed.job, &job.target_dirs));
         let jobs = piece.into_iter().map(|job| (job.claimed.job, job.claimed.attempt)).collect();
         shared.ledger.put_back(jobs).await.map_err(fault)?;
     }
