@@ -5,10 +5,10 @@
 mod cli;
 mod crash;
 mod daemon;
+mod demo;
 mod kill;
 mod places;
 mod proof;
-mod demo;
 mod pty;
 mod support;
 mod tidy;
