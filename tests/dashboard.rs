@@ -41,7 +41,7 @@ fn child() {
         std::thread::Builder::new().spawn(wait).unwrap();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let options = Options { read_only: false, color: true, unicode: true, mouse: true };
+    let options = Options { read_only: false, color: true, unicode: true, mouse: true, leave: "detach" };
     match runtime.block_on(tui::run(Client::unix(PathBuf::from(socket)), options)) {
         Ok(Ended::Detached { running }) => println!("\r\ndetached, {running} jobs still running"),
         Ok(other) => println!("\r\nended: {other:?}"),
