@@ -188,7 +188,9 @@ impl Shell {
             Told::Resize => {}
         }
         let (width, height) = tty::size();
-        self.handle(Msg::Resize(width, height))
+        self.handle(Msg::Resize(width, height))?;
+        // A size that changed and came back between two looks has still spoilt what the terminal shows.
+        self.handle(Msg::Redraw)
     }
 
     /// Takes all input that is there, so that a flood of it is drawn once.

@@ -2,10 +2,12 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+mod background;
 mod http;
 mod supervisor;
 mod terminal;
 
+pub use background::Background;
 pub use http::{Answer, request};
 pub use supervisor::Supervisor;
 pub use terminal::Terminal;
