@@ -11,7 +11,7 @@ use super::worker::Ended;
 use crate::kernel::Input;
 use crate::model::action::Level;
 use crate::model::ledger::{Decided, Decision, Fence, StoreError, Verdict};
-use crate::model::{Failure, FailureClass, JobId, JobState, Millis, Outcome, crash};
+use crate::model::{Failure, FailureClass, JobId, JobState, Millis, Outcome, crash, text};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -213,8 +213,9 @@ fn line(p: &Prepared, state: JobState) -> Option<(Level, String)> {
     let because = |f: &Failure| format!("{}: {}", f.code, f.message);
     match &p.decision.verdict {
         Verdict::Place { outcome: Outcome::Succeeded, .. } => {
-            let rows = p.decision.rows.map_or_else(String::new, |r| format!(", {r} rows"));
-            Some((Level::Info, format!("succeeded {label}{rows}")))
+            let rows = || p.decision.rows.map(|n| format!("{} rows", text::count(n)));
+            let what = p.note.as_deref().map(|note| text::escape(note).into_owned()).or_else(rows);
+            Some((Level::Info, format!("succeeded {label}{}", what.map_or_else(String::new, |w| format!(": {w}")))))
         }
         Verdict::Place { outcome: Outcome::Failed, failure, .. } => {
             Some((Level::Error, format!("failed {label}: {}", failure.as_ref().map_or_else(String::new, because))))
