@@ -5,6 +5,7 @@
 mod cli;
 mod crash;
 mod daemon;
+mod demo;
 mod kill;
 mod places;
 mod proof;
