@@ -3,6 +3,7 @@
 //! network or an installed service.
 
 mod cli;
+#[cfg(debug_assertions)] // in a release build there are no crash points
 mod crash;
 mod daemon;
 mod demo;

@@ -39,7 +39,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// Where worlds are made: in memory, where there is some. A kill, unlike a power cut, takes back nothing that was
 /// written, so a disk would only cost time.
-fn base() -> PathBuf {
+pub fn base() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if tempfile::tempfile_in(&memory).is_ok() { memory } else { std::env::temp_dir() }
 }
@@ -77,18 +77,22 @@ impl Ended {
 }
 
 impl World {
-    /// A world with these tasks; two workers, everything below one folder.
+    /// A world with these tasks, and one inbox.
     pub fn new(tasks: &str) -> Self {
         Self::with_settings("", tasks)
     }
 
-    /// The same with lines for `[supervisor]` before the tasks.
+    /// The same with other sections before the tasks.
     pub fn with_settings(settings: &str, tasks: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("sb").tempdir_in(base()).unwrap();
-        let roots = vec![dir.path().join("inbox")];
-        std::fs::create_dir(&roots[0]).unwrap();
-        let text = format!("[supervisor]\nworkers = 2\n{settings}\n{tasks}");
-        std::fs::write(dir.path().join("config.toml"), text).unwrap();
+        Self::at(&base(), &["inbox"], &format!("{settings}\n{tasks}"))
+    }
+
+    /// A world in this folder, with these inboxes; two workers.
+    pub fn at(base: &Path, roots: &[&str], config: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("sb").tempdir_in(base).unwrap();
+        let roots: Vec<PathBuf> = roots.iter().map(|root| dir.path().join(root)).collect();
+        roots.iter().for_each(|root| std::fs::create_dir(root).unwrap());
+        std::fs::write(dir.path().join("config.toml"), format!("[supervisor]\nworkers = 2\n{config}")).unwrap();
         Self { dir, away: None, sent: BTreeMap::new(), roots }
     }
 
