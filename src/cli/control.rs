@@ -110,7 +110,7 @@ pub(super) async fn stop(args: &Stop, backend: &Backend, out: &mut Out) -> Resul
         // The socket goes first, then the lock with the process: `stop && next` wants both gone. A wait that ends
         // early, as in another pid namespace, does no harm.
         let gone = async {
-            while kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH) {
+            while !is_over(pid) {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
@@ -122,4 +122,11 @@ pub(super) async fn stop(args: &Stop, backend: &Backend, out: &mut Out) -> Resul
         out.line("stopped");
     }
     Ok(Exit::Ok)
+}
+
+/// Whether a process has ended. One that its parent has not collected yet has: it holds nothing any more.
+fn is_over(pid: i32) -> bool {
+    kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
+        || std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|state| state.starts_with(['Z', 'X'])))
 }

@@ -11,6 +11,7 @@ mod files;
 mod find;
 mod init;
 mod language;
+mod locate;
 mod raw;
 mod relations;
 mod secret;
@@ -22,6 +23,7 @@ mod tests;
 pub use files::IGNORED;
 pub use find::{find, load};
 pub use init::{Created, EXAMPLE, init};
+pub use locate::socket_despite;
 pub use relations::ROOTS_MAX;
 pub use secret::Secret;
 pub use supervisor::{Keep, LogPolicy, Retention};
@@ -85,7 +87,7 @@ impl Config {
     /// The socket of the supervisor.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.data_dir.join("run").join("control.sock")
+        locate::socket_in(&self.data_dir)
     }
 
     /// The database.

@@ -8,6 +8,9 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The data folder unless the configuration names one.
+pub(super) const DATA_DIR: &str = "data";
+
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -82,7 +85,7 @@ pub(super) struct Supervisor {
 pub(super) fn supervisor(root: &mut Block<'_>, base: &Path) -> Supervisor {
     let mut block = section(root, "supervisor");
     Supervisor {
-        data_dir: block.path("data_dir").map_or_else(|| base.join("data"), |p| p.value),
+        data_dir: block.path("data_dir").map_or_else(|| base.join(DATA_DIR), |p| p.value),
         workers: workers(&mut block),
         drain: block.duration("drain", Duration::ZERO..=HOUR).unwrap_or(25 * SECOND),
         managed_by_systemd: block.choice("managed", &[("systemd", true)]).unwrap_or(false),

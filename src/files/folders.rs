@@ -16,7 +16,14 @@ const OPEN_MAX: usize = 256;
 /// The handles.
 #[derive(Debug, Default)]
 pub struct Folders {
-    open: Mutex<HashMap<PathBuf, Arc<Dir>>>,
+    open: Mutex<HashMap<PathBuf, Known>>,
+}
+
+/// A handle with its device and inode, which never change while it is open.
+#[derive(Clone, Debug)]
+struct Known {
+    dir: Arc<Dir>,
+    id: (u64, u64),
 }
 
 impl Folders {
@@ -40,18 +47,18 @@ impl Folders {
 
     fn find(&self, path: &Path, open: impl FnOnce() -> io::Result<Dir>) -> io::Result<Arc<Dir>> {
         let kept = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
-        if let Some(dir) = kept
-            && let (Ok(there), Ok(held)) = (std::fs::metadata(path), dir.stat_self())
-            && (there.dev(), there.ino()) == (held.facts.dev, held.facts.ino)
+        if let Some(known) = kept
+            && std::fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == known.id)
         {
-            return Ok(dir);
+            return Ok(known.dir);
         }
         let dir = Arc::new(open()?);
+        let facts = dir.stat_self()?.facts;
         let mut kept = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= OPEN_MAX {
             kept.clear();
         }
-        kept.insert(path.to_owned(), Arc::clone(&dir));
+        kept.insert(path.to_owned(), Known { dir: Arc::clone(&dir), id: (facts.dev, facts.ino) });
         Ok(dir)
     }
 }

@@ -36,6 +36,14 @@ fn rename(m: &Move, folders: &Folders) -> io::Result<Placed> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),
     };
+    // The usual case needs no look first: a rename never goes over another file, and who is at the target now is
+    // looked at only when it does not work.
+    if let (Some(dir), true) = (&source, m.kind != MoveKind::Replace)
+        && dir.stat(src_name)?.is_some_and(|s| s.facts.ino == m.ino)
+        && dir.rename_to(src_name, &target, dst_name).is_ok()
+    {
+        return Ok(Placed::Done(vec![Arc::clone(dir), target]));
+    }
     let at_source = match &source {
         Some(dir) => dir.stat(src_name)?.filter(|s| s.facts.ino == m.ino),
         None => None,

@@ -68,9 +68,7 @@ impl Names {
     #[must_use]
     pub fn hold(self: &Arc<Self>, path: &Path) -> Option<Reservation> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken
-            .insert(path.to_owned())
-            .then(|| Reservation { names: Arc::clone(self), paths: vec![path.to_owned()] })
+        taken.insert(path.to_owned()).then(|| Reservation { names: Arc::clone(self), paths: vec![path.to_owned()] })
     }
 }
 

@@ -108,6 +108,8 @@ pub enum Effect {
     Start {
         /// The job.
         ready: Ready,
+        /// It was cancelled while it waited: its file is taken and set aside, its action does not run.
+        cancelled: bool,
     },
     /// Put claimed jobs that did not start back.
     PutBack {
@@ -128,6 +130,8 @@ pub enum Effect {
         /// When.
         at: Millis,
     },
+    /// The time to stop in good order is over: whoever is still at work is killed, and nobody is waited for much longer.
+    Hurry,
     /// Everything has ended: leave.
     Leave,
 }

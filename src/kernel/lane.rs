@@ -27,8 +27,9 @@ pub(super) struct Lane {
     /// Claimed, not started.
     pub ready: VecDeque<Ready>,
     pub executing: u32,
-    /// The first ready job was cancelled: it is stopped as soon as it starts.
-    pub stop_first: bool,
+    /// The last claim got nothing though jobs were queued. Asking again at once would get nothing again: something
+    /// has to happen first.
+    pub dry: bool,
     /// Executing jobs when the concurrency was last lowered: allowed to end.
     pub executing_before: u32,
     /// Number of the last start, over all lanes.

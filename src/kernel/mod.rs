@@ -26,8 +26,10 @@ enum Ending {
     No,
     /// Nothing new is claimed; running jobs may end until this time.
     Draining(Millis),
-    /// Running jobs were told to stop.
-    Stopping,
+    /// Running jobs were told to stop; those that have not by this time are killed.
+    Stopping(Millis),
+    /// Whoever is still at work was killed.
+    Hurried,
     /// Everything that can end has ended.
     Over,
 }
@@ -49,6 +51,9 @@ pub struct Kernel {
     starts: u64,
     timer: Option<Millis>,
 }
+
+/// A job that was told to stop may take this long: the usual time between TERM and KILL, and some more.
+pub const STOP_MAX: Duration = Duration::from_secs(15);
 
 /// Jobs that ended and are not yet decided; beyond it nothing is claimed until the disk has caught up.
 pub const UNSETTLED_MAX: u32 = 1024;
@@ -82,6 +87,9 @@ impl Kernel {
     }
 
     fn take(&mut self, input: Input, now: Millis, effects: &mut Vec<Effect>) {
+        if !matches!(input, Input::Claimed { .. } | Input::Timer) {
+            self.lanes.values_mut().for_each(|lane| lane.dry = false);
+        }
         match input {
             Input::Configured { workers, drain, lanes } => self.configure(workers, drain, lanes, effects),
             Input::Waiting(hints) => {
@@ -92,6 +100,7 @@ impl Kernel {
             Input::Claimed { task, jobs, queued, next_due } => {
                 let lane = self.lanes.entry(task).or_default();
                 lane.claim_answered(queued, next_due);
+                lane.dry = jobs.is_empty() && queued > 0;
                 lane.ready.extend(jobs);
             }
             Input::ClaimFailed { task } => {
@@ -110,7 +119,7 @@ impl Kernel {
                 if self.executing.contains_key(&job) {
                     effects.push(Effect::Stop { job, why: Stop::Cancel });
                 } else {
-                    self.cancel_ready(job);
+                    self.cancel_ready(job, effects);
                 }
             }
             Input::Timer => self.timer = None,
@@ -121,6 +130,7 @@ impl Kernel {
             }
             Input::Hurry => {
                 if self.ending != Ending::Over {
+                    self.ending = Ending::Hurried;
                     self.stop_all(effects);
                 }
             }
@@ -156,20 +166,22 @@ impl Kernel {
         }
     }
 
-    /// A claimed job that has not started is started next and stopped at once, so that its decision finds the cancel.
-    fn cancel_ready(&mut self, job: JobId) {
-        for lane in self.lanes.values_mut() {
+    /// A claimed job that has not started is started as cancelled, whatever the limits and pauses: its action does not
+    /// run, and its decision finds the cancel. Put back, it would be a queued job whose cancel nobody remembers.
+    fn cancel_ready(&mut self, job: JobId, effects: &mut Vec<Effect>) {
+        for (task, lane) in &mut self.lanes {
             let found = lane.ready.iter().position(|r| r.job == job).and_then(|at| lane.ready.remove(at));
             if let Some(ready) = found {
-                lane.ready.push_front(ready);
-                lane.stop_first = true;
+                lane.executing += 1;
+                lane.executing_before = lane.executing_before.max(lane.executing);
+                self.executing.insert(job, TaskName::clone(task));
+                effects.push(Effect::Start { ready, cancelled: true });
                 return;
             }
         }
     }
 
-    fn stop_all(&mut self, effects: &mut Vec<Effect>) {
-        self.ending = Ending::Stopping;
+    fn stop_all(&self, effects: &mut Vec<Effect>) {
         for job in self.executing.keys() {
             effects.push(Effect::Stop { job: *job, why: Stop::Drain });
         }

@@ -1,8 +1,7 @@
 //! After every input: start what may start, claim what is wanted, arm the one timer, and see whether a stop is done.
 
 use super::lane::AHEAD_MAX;
-use super::{Effect, Ending, Kernel, UNSETTLED_MAX};
-use crate::model::action::Stop;
+use super::{Effect, Ending, Kernel, STOP_MAX, UNSETTLED_MAX};
 use crate::model::{Millis, TaskName};
 
 impl Kernel {
@@ -25,12 +24,19 @@ impl Kernel {
     }
 
     fn finish_ending(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        if let Ending::Draining(until) = self.ending
-            && now >= until
-        {
-            self.stop_all(effects);
+        match self.ending {
+            Ending::Draining(until) if now >= until => {
+                self.ending = Ending::Stopping(now.plus(STOP_MAX));
+                self.stop_all(effects);
+            }
+            Ending::Stopping(until) if now >= until => {
+                self.ending = Ending::Hurried;
+                effects.push(Effect::Hurry);
+                self.stop_all(effects);
+            }
+            _ => {}
         }
-        if matches!(self.ending, Ending::Draining(_) | Ending::Stopping) && self.is_idle() {
+        if matches!(self.ending, Ending::Draining(_) | Ending::Stopping(_) | Ending::Hurried) && self.is_idle() {
             self.ending = Ending::Over;
             effects.push(Effect::Leave);
         }
@@ -62,10 +68,7 @@ impl Kernel {
             self.starts += 1;
             lane.last_start = self.starts;
             self.executing.insert(ready.job, task);
-            effects.push(Effect::Start { ready });
-            if std::mem::take(&mut lane.stop_first) {
-                effects.push(Effect::Stop { job: ready.job, why: Stop::Cancel });
-            }
+            effects.push(Effect::Start { ready, cancelled: false });
         }
     }
 
@@ -73,20 +76,23 @@ impl Kernel {
         if self.unsettled >= UNSETTLED_MAX {
             return;
         }
-        let busy = self.executing.len() as u32;
-        let mut free = self.workers.saturating_sub(busy);
-        for lane in self.lanes.values() {
-            free = free.saturating_sub(lane.ready.len() as u32 + lane.claiming);
-        }
+        let idle = self.workers.saturating_sub(self.executing.len() as u32);
+        let in_hand: u32 = self.lanes.values().map(|lane| lane.ready.len() as u32 + lane.claiming).sum();
+        let mut free = idle.saturating_sub(in_hand);
+        // The lowest priority of a lane that holds more than the workers can start now.
+        let hoarded = self.lanes.values().filter(|l| l.ready.len() as u32 > idle).map(|l| l.priority).min();
         for task in self.order() {
             let workers = self.workers;
             let unsettled = self.unsettled;
             let Some(lane) = self.lanes.get_mut(&task) else { continue };
-            if lane.claiming > 0 || lane.queued == 0 {
+            if lane.claiming > 0 || lane.queued == 0 || lane.dry {
                 continue;
             }
             let held = lane.ready.len() as u32;
-            let slots = free.min(lane.concurrency.saturating_sub(lane.executing + held));
+            // What another lane claimed ahead would fill every worker that comes free, for as long as that lane has
+            // work. One job in hand lets this lane take its turn.
+            let turn = u32::from(held == 0 && hoarded.is_some_and(|priority| priority <= lane.priority));
+            let slots = free.max(turn).min(lane.concurrency.saturating_sub(lane.executing + held));
             let ahead = lane.ahead().min(AHEAD_MAX);
             // Claimed ahead in large pieces: a new claim only when half of the last one is used up.
             let refill = if ahead > 0 && held * 2 <= ahead {
@@ -109,8 +115,8 @@ impl Kernel {
     fn arm(&mut self, now: Millis, effects: &mut Vec<Effect>) {
         let due = match self.ending {
             Ending::No => self.lanes.values().filter_map(|l| l.next_due).min(),
-            Ending::Draining(until) => Some(until),
-            Ending::Stopping | Ending::Over => None,
+            Ending::Draining(until) | Ending::Stopping(until) => Some(until),
+            Ending::Hurried | Ending::Over => None,
         };
         let Some(at) = due else { return };
         if at <= now && self.ending == Ending::No {

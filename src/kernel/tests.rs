@@ -31,7 +31,7 @@ fn starts(effects: &[Effect]) -> Vec<i64> {
     effects
         .iter()
         .filter_map(|e| match e {
-            Effect::Start { ready } => Some(ready.job.0),
+            Effect::Start { ready, .. } => Some(ready.job.0),
             _ => None,
         })
         .collect()
@@ -104,9 +104,58 @@ fn a_drain_waits_then_stops_then_leaves() {
     assert!(k.step(ended(1, 1), Millis(2000)).is_empty(), "nothing new is claimed");
     assert!(k.step(Input::Settled { count: 1 }, Millis(2000)).is_empty());
     let effects = k.step(Input::Timer, Millis(26_000));
-    assert_eq!(effects, [Effect::Stop { job: JobId(2), why: Stop::Drain }]);
+    let stop = Effect::Stop { job: JobId(2), why: Stop::Drain };
+    assert_eq!(effects, [stop, Effect::Wake { at: Millis(41_000) }]);
     k.step(ended(2, 1), Millis(26_001));
     assert_eq!(k.step(Input::Settled { count: 1 }, Millis(26_002)), [Effect::Leave]);
+}
+
+#[test]
+fn a_job_that_does_not_stop_holds_up_a_drain_only_for_so_long() {
+    let mut k = kernel(2, vec![spec("a", 2, 0)]);
+    k.step(waiting("a", 1), Millis(0));
+    k.step(claimed("a", 1..2, 0), Millis(0));
+    k.step(Input::Drain, Millis(0));
+    k.step(Input::Timer, Millis(25_000));
+    let effects = k.step(Input::Timer, Millis(40_000));
+    assert_eq!(effects, [Effect::Hurry, Effect::Stop { job: JobId(1), why: Stop::Drain }]);
+}
+
+#[test]
+fn a_cancel_reaches_a_claimed_job_and_no_other() {
+    let mut k = kernel(1, vec![spec("a", 1, 0)]);
+    k.step(waiting("a", 5), Millis(0));
+    k.step(claimed("a", 1..5, 0), Millis(0));
+    let effects = k.step(Input::Cancel { job: JobId(3) }, Millis(0));
+    assert_eq!(effects, [Effect::Start { ready: Ready { job: JobId(3), attempt: 1 }, cancelled: true }]);
+    let effects = k.step(Input::Paused { task: Some("a".into()), paused: true }, Millis(0));
+    assert!(matches!(&effects[..], [Effect::PutBack { jobs }] if jobs.len() == 2), "{effects:?}");
+    k.step(Input::Paused { task: Some("a".into()), paused: false }, Millis(0));
+    k.step(claimed("a", 2..3, 0), Millis(0));
+    k.step(ended(3, 1), Millis(0));
+    let effects = k.step(ended(1, 1), Millis(0));
+    assert_eq!(effects, [Effect::Start { ready: Ready { job: JobId(2), attempt: 1 }, cancelled: false }]);
+}
+
+#[test]
+fn a_lane_that_claims_ahead_does_not_starve_the_others() {
+    let mut k = kernel(1, vec![spec("few", 1, 0), spec("many", 1, 0)]);
+    k.step(waiting("many", 10_000), Millis(0));
+    k.step(claimed("many", 1..2, 9_999), Millis(0));
+    k.step(ended(1, 0), Millis(0));
+    k.step(claimed("many", 2..200, 9_000), Millis(0));
+    let effects = k.step(waiting("few", 3), Millis(0));
+    assert_eq!(effects, [Effect::Claim { task: "few".into(), max: 1, running_limit: 2 }]);
+    k.step(claimed("few", 1000..1001, 2), Millis(0));
+    assert_eq!(starts(&k.step(ended(2, 0), Millis(0))), [1000], "it has waited longest");
+}
+
+#[test]
+fn a_claim_that_got_nothing_is_not_repeated_at_once() {
+    let mut k = kernel(1, vec![spec("a", 1, 0)]);
+    k.step(waiting("a", 5), Millis(0));
+    assert_eq!(k.step(claimed("a", 0..0, 5), Millis(0)), []);
+    assert!(matches!(k.step(waiting("a", 5), Millis(0))[..], [Effect::Claim { .. }]));
 }
 
 #[test]
@@ -243,7 +292,7 @@ proptest! {
                         prop_assert_eq!(asked[t], 0, "a second claim for {}", task);
                         asked[t] = max;
                     }
-                    Effect::Start { ready } => {
+                    Effect::Start { ready, .. } => {
                         prop_assert!(running.iter().all(|(j, _)| *j != ready.job.0), "started twice");
                         let t = (0..3).find(|t| k.executing.get(&ready.job).is_some_and(|n| &**n == NAMES[*t])).unwrap();
                         running.push((ready.job.0, t));

@@ -64,6 +64,8 @@ pub struct Claimed {
     pub label: Vec<u8>,
     /// Outputs of the upstream run.
     pub upstream: Vec<PathBuf>,
+    /// An operator has cancelled it already: it is set aside, not run.
+    pub cancelled: bool,
 }
 
 /// Where a job's file is expected.
@@ -84,6 +86,12 @@ impl JobFile {
     #[must_use]
     pub fn absolute(&self) -> PathBuf {
         self.root.join(&self.path)
+    }
+
+    /// Its name in the folder that it is taken from.
+    #[must_use]
+    pub fn source_name(&self) -> &std::ffi::OsStr {
+        self.path.file_name().unwrap_or(self.path.as_os_str())
     }
 
     /// The work folder of a job below this file's root.

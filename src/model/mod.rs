@@ -14,9 +14,9 @@ pub mod job;
 pub mod ledger;
 pub mod ports;
 pub mod retry;
-mod size;
 #[cfg(test)]
 pub mod sample;
+mod size;
 pub mod state;
 pub mod task;
 pub mod template;

@@ -1,14 +1,14 @@
 //! What an attempt may touch: temporary outputs, the log, its progress, a child.
 
-use super::child::{self, Lines};
 use super::shared::{Live, Shared};
+use super::spawn::child::{self, Lines};
 use super::spill::Spill;
 use crate::files::dir::Dir;
 use crate::files::names::temp_name;
 use crate::files::reserve::Reservation;
 use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Desk, Level, OutputFile, Progress, Stop};
 use crate::model::job::Claimed;
-use crate::model::{Failure, text};
+use crate::model::{Failure, crash, text};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -91,8 +91,7 @@ impl Desk for JobDesk {
         if self.next.load(Ordering::Relaxed) >= OUTPUTS_MAX {
             return Err(Failure::permanent("too_many_outputs", format!("more than {OUTPUTS_MAX} outputs")));
         }
-        let held =
-            self.shared.names.reserve(target, self.claimed.job, siblings, None).map_err(|e| fault(&e))?;
+        let held = self.shared.names.reserve(target, self.claimed.job, siblings, None).map_err(|e| fault(&e))?;
         let mut outputs = Vec::with_capacity(held.paths.len());
         for path in &held.paths {
             let (output, temp) = self.open_temp(path).map_err(|e| fault(&e))?;
@@ -142,10 +141,17 @@ struct ChildLines {
 impl Lines for ChildLines {
     fn line(&self, level: Level, raw: &[u8]) {
         self.spill.line(raw);
-        self.shared.log.append(level, Some(&self.claimed.task), Some(self.claimed.job), Some(&self.program), &text::bytes(raw));
+        self.shared.log.append(
+            level,
+            Some(&self.claimed.task),
+            Some(self.claimed.job),
+            Some(&self.program),
+            &text::bytes(raw),
+        );
     }
 
     fn started(&self, group: i32) {
         super::orphans::remember(&self.shared, &self.claimed, group);
+        crash::point("s4.child_started");
     }
 }

@@ -15,7 +15,9 @@ pub fn ours(config: &Config) -> Vec<PathBuf> {
         add(&task.processed);
         add(&task.failed);
     }
-    out.retain(|dir| !config.tasks.iter().any(|t| matches!(&t.trigger, crate::model::Trigger::Watch(w) if w.dir.starts_with(dir))));
+    out.retain(|dir| {
+        !config.tasks.iter().any(|t| matches!(&t.trigger, crate::model::Trigger::Watch(w) if w.dir.starts_with(dir)))
+    });
     out.sort();
     out.dedup();
     out

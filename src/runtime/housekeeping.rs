@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 const FLUSH: Duration = Duration::from_millis(500);
 /// History is looked through this often.
 const PRUNE: Duration = Duration::from_secs(600);
-/// Output files of attempts that no history refers to go after this time, with the failures.
+/// Output files looked at in one pass; the rest is left to the next.
 const OUTPUT_SCAN_MAX: usize = 10_000;
 
 /// Runs until the stop.
@@ -22,6 +22,7 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut prune = tokio::time::interval(PRUNE);
     let mut written = 0;
+    let mut second = 0;
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -32,7 +33,7 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                     let worker = Arc::clone(&shared);
                     shared.tracker.run(move || worker.log.flush()).await;
                 }
-                count(&shared).await;
+                count(&shared, &mut second).await;
             }
             _ = prune.tick() => clean(&shared).await,
         }
@@ -41,11 +42,12 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     shared.tracker.run(move || worker.log.flush()).await;
 }
 
-async fn count(shared: &Arc<Shared>) {
+async fn count(shared: &Arc<Shared>, last: &mut i64) {
     let second = shared.now().0.div_euclid(1000);
-    if !shared.flow.is_due(second) {
+    if second == *last {
         return;
     }
+    *last = second;
     let worker = Arc::clone(shared);
     let depth = shared.tracker.run(move || worker.store.queries().queued()).await.and_then(Result::ok).unwrap_or(0);
     shared.flow.tick(second, depth);

@@ -7,7 +7,13 @@ use crate::model::text;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
+
+/// Whoever only looks whether a lock is held has it for an instant: it is tried again a few times, this far apart.
+const LOOK: Duration = Duration::from_millis(5);
+/// How many times.
+const LOOKS_MAX: u32 = 10;
 
 /// A lock held until it is dropped.
 #[derive(Debug)]
@@ -56,7 +62,15 @@ fn take(path: &Path, config: &Path, what: &str, folder: &Path) -> Result<Lock, F
         .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
         .open(path);
     let mut file = open.map_err(|e| Fatal::io("open the lock", path, &e))?;
-    match file.try_lock() {
+    let mut tried = file.try_lock();
+    for _ in 0..LOOKS_MAX {
+        if !matches!(tried, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(LOOK);
+        tried = file.try_lock();
+    }
+    match tried {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             return Err(Fatal::new(
@@ -74,11 +88,6 @@ fn take(path: &Path, config: &Path, what: &str, folder: &Path) -> Result<Lock, F
         .and_then(|()| file.write_all(line.as_bytes()))
         .map_err(|e| Fatal::io("write the lock", path, &e))?;
     Ok(Lock { _file: file })
-}
-
-/// The locks of all watched folders.
-pub fn roots(dirs: &[PathBuf], config: &Path) -> Result<Vec<Lock>, Fatal> {
-    dirs.iter().map(|dir| root(dir, config)).collect()
 }
 
 #[cfg(test)]

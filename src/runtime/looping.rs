@@ -10,7 +10,7 @@ use crate::model::action::{Level, Stop};
 use crate::model::job::Claimed;
 use crate::model::ledger::{Claim, ClaimAnswer, Planner, StoreError};
 use crate::model::ports::Spawner;
-use crate::model::{JobId, Millis, TaskName};
+use crate::model::{JobId, Millis, TaskName, crash};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -20,6 +20,8 @@ use tokio::sync::mpsc;
 const CLAIM_RETRY: Duration = Duration::from_secs(5);
 /// While a stop waits, it says who is still running this often.
 const STILL_EVERY: Duration = Duration::from_secs(5);
+/// A hurried stop waits this long for killed jobs to be put back in good order.
+const HURRY_MAX: Duration = Duration::from_secs(2);
 /// A timer is checked against the wall clock at least this often: timers do not count a machine's sleep.
 const CLOCK_CHECK: Duration = Duration::from_secs(10);
 
@@ -34,6 +36,8 @@ pub struct Loop {
     wake_at: Option<Millis>,
     leaving: bool,
     hurried: bool,
+    /// When a hurried stop leaves whoever has not ended by then; the next start finds them.
+    hurry_until: tokio::time::Instant,
 }
 
 /// What the loop is told from outside.
@@ -57,6 +61,7 @@ impl Loop {
             wake_at: None,
             leaving: false,
             hurried: false,
+            hurry_until: tokio::time::Instant::now(),
         }
     }
 
@@ -72,6 +77,7 @@ impl Loop {
                 Some(event) = self.events.recv() => self.event(event).await,
                 () = sleep => self.timer(),
                 _ = still.tick(), if self.is_ending() => self.say_still(),
+                () = tokio::time::sleep_until(self.hurry_until), if self.hurried => self.leaving = true,
             }
         }
         self.hurried
@@ -106,14 +112,29 @@ impl Loop {
             Signal::Drain if !was_ending => Input::Drain,
             Signal::Drain | Signal::Hurry => Input::Hurry,
         };
-        self.hurried |= input == Input::Hurry;
+        if input == Input::Hurry {
+            self.hurry();
+        }
         if input == Input::Hurry && !was_ending {
             self.step(Input::Drain);
         }
-        self.shared.log.append(Level::Info, None, None, None, if self.hurried { "stopping at once" } else { "stopping: nothing new is started" });
+        self.shared.log.append(
+            Level::Info,
+            None,
+            None,
+            None,
+            if self.hurried { "stopping at once" } else { "stopping: nothing new is started" },
+        );
         self.shared.touch_status();
         self.step(input);
         self.say_still();
+    }
+
+    fn hurry(&mut self) {
+        if !self.hurried {
+            self.hurried = true;
+            self.hurry_until = tokio::time::Instant::now() + HURRY_MAX;
+        }
     }
 
     async fn event(&mut self, event: Event) {
@@ -150,7 +171,7 @@ impl Loop {
         match self.shared.ledger.configure(facts, self.shared.now()).await {
             Ok(hints) => self.step(Input::Waiting(hints)),
             Err(StoreError::Closed) => {}
-            Err(e) => self.shared.log.append_error(&format!("cannot store the configuration: {e}")),
+            Err(e) => self.shared.complain(&format!("cannot store the configuration: {e}")),
         }
         if let Ok((all, tasks)) = self.shared.store.queries().pauses() {
             self.step(Input::Paused { task: None, paused: all });
@@ -172,44 +193,69 @@ impl Loop {
     fn act(&mut self, effect: Effect) {
         match effect {
             Effect::Claim { task, max, running_limit } => self.claim(task, max, running_limit),
-            Effect::Start { ready } => self.start(ready),
+            Effect::Start { ready, cancelled } => self.start(ready, cancelled),
             Effect::PutBack { jobs } => self.put_back(jobs),
             Effect::Stop { job, why } => self.stop(job, why),
             Effect::PromoteDue => self.promote_due(),
             Effect::Wake { at } => self.wake_at = Some(at),
+            Effect::Hurry => self.hurry(),
             Effect::Leave => self.leaving = true,
         }
     }
 
     fn claim(&self, task: TaskName, max: u32, running_limit: u32) {
         let shared = Arc::clone(&self.shared);
-        let claim = Claim { task: TaskName::clone(&task), max, running_limit, now: shared.now(), plan: Arc::clone(&self.plan) };
-        self.shared.tracker.task("claim", Box::pin(async move {
-            match shared.ledger.claim(claim).await {
-                Ok(answer) => shared.tell(Event::Claimed(task, Box::new(answer))).await,
-                Err(error) => {
-                    if !matches!(error, StoreError::Closed) {
-                        shared.store_failed(&error).await;
-                        tokio::time::sleep(CLAIM_RETRY).await;
-                        shared.probe().await;
+        let claim =
+            Claim { task: TaskName::clone(&task), max, running_limit, now: shared.now(), plan: Arc::clone(&self.plan) };
+        self.shared.tracker.task(
+            "claim",
+            Box::pin(async move {
+                crash::point("s2.before_claim");
+                let claimed = shared.ledger.claim(claim).await;
+                crash::point("s2.after_claim");
+                match claimed {
+                    Ok(answer) => shared.tell(Event::Claimed(task, Box::new(answer))).await,
+                    Err(error) => {
+                        if !matches!(error, StoreError::Closed) {
+                            shared.store_failed(&error).await;
+                            tokio::time::sleep(CLAIM_RETRY).await;
+                            shared.probe().await;
+                        }
+                        shared.tell(Event::Kernel(Input::ClaimFailed { task })).await;
                     }
-                    shared.tell(Event::Kernel(Input::ClaimFailed { task })).await;
                 }
-            }
-        }));
+            }),
+        );
     }
 
-    fn start(&mut self, ready: Ready) {
+    fn start(&mut self, ready: Ready, cancelled: bool) {
         let Some(claimed) = self.claimed.remove(&ready.job) else { return };
         let Some(task) = self.shared.task(&claimed.task) else {
-            // The kernel closes the lane of a task that a reload removed before it starts anything of it.
-            self.put_back(vec![ready]);
+            self.start_removed(ready);
             return;
         };
         let live = worker::live(&task);
+        if cancelled || claimed.cancelled {
+            live.stop.stop(Stop::Cancel);
+        }
         self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).insert(ready.job, Arc::clone(&live));
-        let work = worker::attempt(Arc::clone(&self.shared), self.pipeline.clone(), claimed, task, live);
-        self.shared.tracker.task("attempt", Box::pin(work));
+        worker::start(&self.shared, self.pipeline.clone(), claimed, task, live);
+    }
+
+    /// A reload has just removed the task, and the kernel has not heard of it yet: for it the job is at work, so it
+    /// must also hear that it is not.
+    fn start_removed(&self, ready: Ready) {
+        let shared = Arc::clone(&self.shared);
+        self.shared.tracker.task(
+            "put back",
+            Box::pin(async move {
+                if let Err(e) = shared.ledger.put_back(vec![(ready.job, ready.attempt)]).await {
+                    shared.complain(&format!("cannot put a claimed job back: {e}"));
+                }
+                shared.tell(Event::Kernel(Input::Ended { job: ready.job, took: Duration::ZERO })).await;
+                shared.tell(Event::Kernel(Input::Settled { count: 1 })).await;
+            }),
+        );
     }
 
     fn put_back(&mut self, jobs: Vec<Ready>) {
@@ -218,36 +264,41 @@ impl Loop {
             self.claimed.remove(job);
         }
         let shared = Arc::clone(&self.shared);
-        self.shared.tracker.task("put back", Box::pin(async move {
-            match shared.ledger.put_back(jobs).await {
-                Ok(lanes) => shared.tell_lanes(lanes).await,
-                Err(StoreError::Closed) => {}
-                // The next start puts them back.
-                Err(e) => shared.log.append_error(&format!("cannot put claimed jobs back: {e}")),
-            }
-        }));
+        self.shared.tracker.task(
+            "put back",
+            Box::pin(async move {
+                match shared.ledger.put_back(jobs).await {
+                    Ok(lanes) => shared.tell_lanes(lanes).await,
+                    Err(StoreError::Closed) => {}
+                    // The next start puts them back.
+                    Err(e) => shared.complain(&format!("cannot put claimed jobs back: {e}")),
+                }
+            }),
+        );
     }
 
     fn stop(&self, job: JobId, why: Stop) {
-        if let Some(live) = self.shared.live_job(job) {
-            live.stop.stop(why);
-        }
+        let Some(live) = self.shared.live_job(job) else { return };
+        if self.hurried { live.stop.hurry(why) } else { live.stop.stop(why) }
     }
 
     fn promote_due(&self) {
         let shared = Arc::clone(&self.shared);
-        self.shared.tracker.task("due", Box::pin(async move {
-            match shared.ledger.due(shared.now()).await {
-                Ok(lanes) => shared.tell_lanes(lanes).await,
-                Err(StoreError::Closed) => {}
-                Err(e) => {
-                    shared.store_failed(&e).await;
-                    tokio::time::sleep(CLAIM_RETRY).await;
-                    let again = shared.ledger.due(shared.now()).await.unwrap_or_default();
-                    shared.tell_lanes(again).await;
+        self.shared.tracker.task(
+            "due",
+            Box::pin(async move {
+                match shared.ledger.due(shared.now()).await {
+                    Ok(lanes) => shared.tell_lanes(lanes).await,
+                    Err(StoreError::Closed) => {}
+                    Err(e) => {
+                        shared.store_failed(&e).await;
+                        tokio::time::sleep(CLAIM_RETRY).await;
+                        let again = shared.ledger.due(shared.now()).await.unwrap_or_default();
+                        shared.tell_lanes(again).await;
+                    }
                 }
-            }
-        }));
+            }),
+        );
     }
 
     /// Says who a stop is waiting for.

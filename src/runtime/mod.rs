@@ -4,7 +4,6 @@
 //! It guarantees that every job started is decided exactly once, that nothing visible happens before its decision is on
 //! the disk, and that a stop says who is still running.
 
-mod child;
 mod desk;
 mod devices;
 mod folders;
@@ -21,8 +20,10 @@ mod prepare;
 mod read;
 mod record;
 pub mod recover;
+mod roots;
 mod ruling;
 mod shared;
+mod signals;
 mod spawn;
 mod spill;
 mod spool;
@@ -31,6 +32,7 @@ mod stop;
 mod stray;
 mod sync;
 mod take;
+mod temps;
 mod ticks;
 mod watching;
 mod why;
@@ -39,5 +41,6 @@ mod worker;
 pub use operate::Operations;
 pub use read::Reads;
 pub use shared::Shared;
-pub use start::{Ended, Mode, Options, Supervisor, offline};
+pub use spawn::{Tracker, background};
+pub use start::{Control, Ended, Mode, Offline, Options, Supervisor, limits, offline};
 pub use why::Reasons;

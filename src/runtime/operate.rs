@@ -6,15 +6,16 @@ use super::prepare::{self, Aside, Original};
 use super::shared::{Event, Shared};
 use super::start::Control;
 use super::sync::Batch;
+use super::temps::{self, Note};
 use super::worker;
 use crate::files::reserve::Reservation;
 use crate::kernel::Input;
 use crate::model::action::Level;
-use crate::model::job::Claimed;
+use crate::model::job::{Claimed, JobFile};
 use crate::model::ledger::{Decided, Decision, Fence, JobFacts, Operator, Start, StoreError, Verdict};
 use crate::model::ports::{Actor, Answer, Commands, Refusal, Target};
 use crate::model::view::{Done, Paused, Refused, Selection, Triggered};
-use crate::model::{Filter, JobId, JobState, Outcome, Task, TaskName, Trigger};
+use crate::model::{Filter, JobId, JobState, Outcome, Task, TaskName, Trigger, crash};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,11 +80,14 @@ impl Operations {
 
     async fn retry_all(self, actor: Actor, target: Target) -> Result<Done, Refusal> {
         let by = self.by(actor, None);
-        let action = self.shared.ledger.record("retry", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
+        let action =
+            self.shared.ledger.record("retry", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
         let shared = &self.shared;
         let done = self
             .in_pieces(target, |piece| async move {
+                crash::point("op.before_retry");
                 let (done, lanes) = shared.ledger.retry(action, piece, shared.now()).await.map_err(refuse_store)?;
+                crash::point("op.after_retry");
                 shared.tell_lanes(lanes).await;
                 Ok(done)
             })
@@ -98,7 +102,9 @@ impl Operations {
             return Err(Refusal::new(400, "no_reason", "a skip needs a reason").hint("say why in a few words"));
         }
         let by = self.by(actor, Some(&reason));
-        let action = self.shared.ledger.record("skip", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
+        let action =
+            self.shared.ledger.record("skip", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
+        crash::point("op.recorded");
         let done = self
             .in_pieces(target, |piece| self.set_aside(piece, Outcome::Skipped, Some(reason.clone()), action))
             .await?;
@@ -108,7 +114,8 @@ impl Operations {
 
     async fn cancel_all(self, actor: Actor, target: Target) -> Result<Done, Refusal> {
         let by = self.by(actor, None);
-        let action = self.shared.ledger.record("cancel", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
+        let action =
+            self.shared.ledger.record("cancel", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
         let done = self.in_pieces(target, |piece| self.cancel_piece(piece, action)).await?;
         self.note("cancelled", actor, &done, None);
         Ok(done)
@@ -119,7 +126,9 @@ impl Operations {
         let ids = piece.iter().map(|(id, _)| *id).collect();
         let facts = self.shared.ledger.facts(ids).await.map_err(refuse_store)?;
         let running: Vec<JobId> = facts.iter().filter(|f| f.state == JobState::Running).map(|f| f.job).collect();
+        crash::point("op.before_mark");
         let mut done = self.shared.ledger.mark_cancel(action, running.clone()).await.map_err(refuse_store)?;
+        crash::point("op.after_mark");
         for job in &done.done {
             self.shared.tell(Event::Kernel(Input::Cancel { job: *job })).await;
         }
@@ -154,21 +163,28 @@ impl Operations {
             return Ok(done);
         }
         let shared = Arc::clone(&self.shared);
-        let prepared = self.shared.tracker.run(move || {
-            let mut batch = Batch::default();
-            let out: io::Result<Vec<_>> =
-                fit.into_iter().map(|f| aside(&shared, &f, outcome, reason.as_deref(), action, &mut batch)).collect();
-            out.and_then(|out| pipeline::sync(&shared, batch).map(|()| out))
-        });
+        let prepared = self.shared.tracker.run(move || aside_all(&shared, &fit, outcome, reason.as_deref(), action));
         let prepared = prepared.await.ok_or_else(|| Refusal::new(500, "panic", "moving the files panicked"))?;
-        let prepared = prepared.map_err(|e| Refusal::new(503, "files", format!("the files cannot be moved: {e}")))?;
+        let (prepared, note) =
+            prepared.map_err(|e| Refusal::new(503, "files", format!("the files cannot be moved: {e}")))?;
+        crash::point("op.before_aside");
         let decisions = prepared.iter().map(|p| p.decision.clone()).collect();
-        let answer = self.shared.ledger.decide(decisions).await.map_err(refuse_store)?;
+        let answer = match self.shared.ledger.decide(decisions).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.shared.tracker.run(move || note.undo()).await;
+                return Err(refuse_store(error));
+            }
+        };
+        crash::point("op.after_aside");
         let mut placing = Vec::new();
         for (p, decided) in prepared.into_iter().zip(answer.decided) {
             match decided {
                 Decided::Now(_) => done.done.push(p.decision.job),
                 Decided::Lost | Decided::CancelInstead(_) => {
+                    if let Verdict::Place { moves, .. } = &p.decision.verdict {
+                        temps::drop_moves(moves);
+                    }
                     done.refused.push(Refused { id: p.decision.job, reason: "it changed meanwhile".into() });
                     continue;
                 }
@@ -176,9 +192,17 @@ impl Operations {
             if decided == Decided::Now(JobState::Placing)
                 && let Verdict::Place { moves, .. } = p.decision.verdict
             {
-                placing.push(Placing { job: p.decision.job, moves, fallback: p.fallback, keep: Box::new(p.held), line: None });
+                placing.push(Placing {
+                    job: p.decision.job,
+                    moves,
+                    fallback: p.fallback,
+                    work: p.work,
+                    keep: Box::new(p.held),
+                    line: None,
+                });
             }
         }
+        note.done();
         self.shared.tell_lanes(answer.lanes).await;
         pipeline::place_group(&self.shared, placing).await;
         Ok(done)
@@ -188,7 +212,11 @@ impl Operations {
         let n = done.done.len();
         let refused = if done.refused.is_empty() { String::new() } else { format!(", refused {}", done.refused.len()) };
         let why = reason.map_or_else(String::new, |r| format!(": {r}"));
-        let line = format!("{what} {n} job{} for {}{refused}{why}", if n == 1 { "" } else { "s" }, super::read::user(actor.uid));
+        let line = format!(
+            "{what} {n} job{} for {}{refused}{why}",
+            if n == 1 { "" } else { "s" },
+            super::read::user(actor.uid)
+        );
         self.shared.log.append(Level::Info, None, done.done.first().copied().filter(|_| n == 1), None, &line);
     }
 
@@ -213,7 +241,13 @@ impl Operations {
         };
         let (run, jobs, lane) = self.shared.ledger.start(start, self.by(actor, None)).await.map_err(refuse_store)?;
         self.shared.tell_lanes(vec![lane]).await;
-        self.shared.log.append(Level::Info, Some(&name), None, None, &format!("started by {}", super::read::user(actor.uid)));
+        self.shared.log.append(
+            Level::Info,
+            Some(&name),
+            None,
+            None,
+            &format!("started by {}", super::read::user(actor.uid)),
+        );
         Ok(Triggered { run, jobs })
     }
 
@@ -258,20 +292,49 @@ fn refused(outcome: Outcome, state: JobState) -> Option<String> {
     }
 }
 
+/// Where a job goes that is set aside.
+struct PlannedAside<'a> {
+    facts: &'a JobFacts,
+    claimed: Claimed,
+    original: Option<Original<'a>>,
+    folder: PathBuf,
+}
+
 struct AsideCase {
     decision: Decision,
     held: Vec<Reservation>,
     fallback: Option<PathBuf>,
+    work: Option<PathBuf>,
 }
 
-fn aside(
+/// On a thread for blocking work: writes what the decisions need, and syncs it. Nothing is left behind by an error.
+fn aside_all(
     shared: &Shared,
-    facts: &JobFacts,
+    jobs: &[JobFacts],
     outcome: Outcome,
     reason: Option<&str>,
     action: i64,
-    batch: &mut Batch,
-) -> io::Result<AsideCase> {
+) -> io::Result<(Vec<AsideCase>, Note)> {
+    let planned: Vec<_> = jobs.iter().map(|f| plan_aside(shared, f, outcome)).collect::<io::Result<_>>()?;
+    let dirs = |p: &PlannedAside<'_>| {
+        let source = p.original.as_ref().and_then(|o| o.path.parent()).map(Path::to_owned);
+        (p.facts.job, std::iter::once(p.folder.clone()).chain(source).collect())
+    };
+    let note = Note::write(&shared.config.load().data_dir, action, planned.iter().map(dirs).collect())?;
+    crash::point("op.noted");
+    let mut batch = Batch::default();
+    let out: io::Result<Vec<_>> =
+        planned.into_iter().map(|p| aside(shared, p, outcome, reason, action, &mut batch)).collect();
+    match out.and_then(|out| pipeline::sync(shared, batch).map(|()| out)) {
+        Ok(out) => Ok((out, note)),
+        Err(e) => {
+            note.undo();
+            Err(e)
+        }
+    }
+}
+
+fn plan_aside<'a>(shared: &Shared, facts: &'a JobFacts, outcome: Outcome) -> io::Result<PlannedAside<'a>> {
     let claimed = Claimed {
         job: facts.job,
         run: facts.run,
@@ -283,6 +346,7 @@ fn aside(
         file: facts.file.clone(),
         label: facts.label.clone(),
         upstream: Vec::new(),
+        cancelled: false,
     };
     let config = shared.config.load();
     let task = shared.task(&facts.task);
@@ -295,32 +359,49 @@ fn aside(
     if outcome == Outcome::Skipped {
         folder.push("skipped");
     }
-    let at = shared.now();
     let original = find_original(facts)?;
-    let about = prepare::about(outcome.state().name(), &claimed, facts.failure.as_ref(), reason, at);
-    let mut held = Vec::new();
-    let verdict = prepare::set_aside(shared, &claimed, original, Aside { outcome, folder, about }, batch, &mut held)?;
-    let mut decision = Decision::new(facts.job, Fence::Rev(facts.rev), verdict, at);
-    decision.action = Some(action);
-    Ok(AsideCase { decision, held, fallback: facts.file.as_ref().map(crate::model::job::JobFile::absolute) })
+    Ok(PlannedAside { facts, claimed, original, folder })
 }
 
-/// Where the original of a job that does not run lies: in WORK, where a failure left it, or where it landed.
+fn aside(
+    shared: &Shared,
+    planned: PlannedAside<'_>,
+    outcome: Outcome,
+    reason: Option<&str>,
+    action: i64,
+    batch: &mut Batch,
+) -> io::Result<AsideCase> {
+    let PlannedAside { facts, claimed, original, folder } = planned;
+    let at = shared.now();
+    let about = prepare::about(outcome.state().name(), &claimed, facts.failure.as_ref(), reason, at);
+    let mut held = Vec::new();
+    let verdict =
+        prepare::set_aside(shared, &claimed, original.as_ref(), &Aside { outcome, folder, about }, batch, &mut held)?;
+    let mut decision = Decision::new(facts.job, Fence::Rev(facts.rev), verdict, at);
+    decision.action = Some(action);
+    let fallback = facts.file.as_ref().map(JobFile::absolute);
+    Ok(AsideCase { decision, held, fallback, work: facts.file.as_ref().map(|f| f.work_dir(facts.job)) })
+}
+
+/// Where the original of a job that does not run lies: in WORK, where a failure left it, or where it landed. What has
+/// taken its place where it landed is another file, and none of this job's business.
 fn find_original(facts: &JobFacts) -> io::Result<Option<Original<'_>>> {
     let Some(file) = &facts.file else { return Ok(None) };
-    let in_work = file.work_dir(facts.job).join(&file.name);
-    let failed = facts.failed_at.clone().filter(|_| facts.state == JobState::Failed);
-    for path in [Some(in_work), failed, Some(file.absolute())].into_iter().flatten() {
-        let Some(stat) = stat(&path)? else { continue };
-        let old_record = match facts.state {
-            JobState::Failed => facts.record_at.clone(),
-            // A retried job still has the record of its last failure beside its file.
-            _ if file.path.is_absolute() => Some(prepare::with_record(&file.path)),
-            _ => None,
-        };
-        return Ok(Some(Original { path, facts: stat, name: &file.name, old_record }));
+    let original = |path: PathBuf, stat, old_record| Some(Original { path, facts: stat, name: &file.name, old_record });
+    if facts.state == JobState::Failed {
+        let Some(path) = facts.failed_at.clone() else { return Ok(None) };
+        return Ok(stat(&path)?.and_then(|s| original(path, s, facts.record_at.clone())));
     }
-    Ok(None)
+    // A retried job still has the record of its last failure beside its file.
+    let is_retried = file.path.is_absolute();
+    let old_record = is_retried.then(|| prepare::with_record(&file.path));
+    let in_work = file.work_dir(facts.job).join(&file.name);
+    if let Some(stat) = stat(&in_work)? {
+        return Ok(original(in_work, stat, old_record));
+    }
+    let outside = file.absolute();
+    let found = stat(&outside)?.filter(|s| is_retried || s.ino == file.facts.ino);
+    Ok(found.and_then(|s| original(outside, s, old_record)))
 }
 
 fn stat(path: &Path) -> io::Result<Option<crate::model::job::Facts>> {
@@ -345,17 +426,21 @@ fn described(target: &Target) -> Option<String> {
     }
 }
 
-/// A store error as an answer.
+/// A store error as an answer. By value, for `map_err`.
+#[expect(clippy::needless_pass_by_value, reason = "its place is `map_err`, which gives a value")]
 pub fn refuse_store(error: StoreError) -> Refusal {
     match error {
-        StoreError::Paused(_) => Refusal::new(503, "store_paused", error.to_string()).hint("free space on the data folder's disk"),
+        StoreError::Paused(_) => {
+            Refusal::new(503, "store_paused", error.to_string()).hint("free space on the data folder's disk")
+        }
         StoreError::Closed => Refusal::new(503, "stopping", "the supervisor is stopping"),
-        StoreError::Fault(ref why) if why.starts_with("no such selection") => Refusal::new(404, "unknown_selection", why.clone()),
+        StoreError::Fault(ref why) if why.starts_with("no such selection") => {
+            Refusal::new(404, "unknown_selection", why.clone())
+        }
         StoreError::Fault(ref why) if why.starts_with("not a cursor") => Refusal::new(400, "bad_cursor", why.clone()),
         StoreError::Damaged(_) | StoreError::Fault(_) => Refusal::new(500, "store", error.to_string()),
     }
 }
-
 
 impl Commands for Operations {
     fn select(&self, actor: Actor, filter: Filter) -> Answer<Selection> {

@@ -24,7 +24,8 @@ fn note(shared: &Shared, claimed: &Claimed) -> PathBuf {
 pub fn remember(shared: &Shared, claimed: &Claimed, group: i32) {
     let path = note(shared, claimed);
     let Some(start) = start_time(group) else { return };
-    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, format!("{group} {start}")));
+    let written =
+        path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, format!("{group} {start}")));
     if let Err(error) = written {
         tracing::warn!("cannot note the child of job {}: {error}", claimed.job);
     }

@@ -5,15 +5,16 @@ use super::prepare::{self, Case, Prepared};
 use super::ruling::Ruling;
 use super::shared::{Event, Shared};
 use super::sync::Batch;
+use super::temps;
 use super::worker::Ended;
 use crate::files::place::{self, Placed};
 use crate::kernel::Input;
 use crate::model::action::Level;
-use crate::model::job::{Move, MoveKind};
+use crate::model::job::{JobFile, Move, MoveKind};
 use crate::model::ledger::{Decided, Decision, StoreError, Verdict};
 use crate::model::{Failure, JobId, JobState, Outcome, crash, text};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -46,6 +47,11 @@ impl Pipeline {
         // The stages live as long as any sender.
         let _ = self.0.send(ended).await;
     }
+
+    /// The same from a thread for blocking work.
+    pub fn push_blocking(&self, ended: Ended) {
+        let _ = self.0.blocking_send(ended);
+    }
 }
 
 /// A decided job on its way to its place.
@@ -56,8 +62,11 @@ pub struct Placing {
     pub moves: Vec<Move>,
     /// Where its original may be when it is not where it should be.
     pub fallback: Option<std::path::PathBuf>,
+    /// Its work folder, if it has a file.
+    pub work: Option<std::path::PathBuf>,
     /// What is held until then: names, folders.
-    pub keep: Box<dyn Send>,
+    #[expect(dead_code, reason = "held, not read")]
+    pub keep: Box<dyn Send + Sync>,
     /// What the log says once it is in its place.
     pub line: Option<(Level, crate::model::TaskName, String)>,
 }
@@ -97,6 +106,7 @@ async fn decide_group(shared: &Arc<Shared>, ended: Vec<Ended>) -> Vec<Placing> {
     let mut out = Vec::new();
     while !prepared.is_empty() {
         let decisions: Vec<Decision> = prepared.iter().map(|p| p.decision.clone()).collect();
+        crash::point("s6.before_decide");
         let answer = match shared.ledger.decide(decisions).await {
             Ok(answer) => answer,
             Err(StoreError::Closed) => return out,
@@ -116,7 +126,7 @@ async fn decide_group(shared: &Arc<Shared>, ended: Vec<Ended>) -> Vec<Placing> {
                 Decided::Now(state) => out.extend(settle(shared, p, state)),
                 Decided::Lost => {
                     tracing::warn!("job {} was decided elsewhere; what this attempt left is dropped", p.claimed.job);
-                    discard(p);
+                    discard(&p);
                 }
             }
         }
@@ -128,20 +138,23 @@ async fn decide_group(shared: &Arc<Shared>, ended: Vec<Ended>) -> Vec<Placing> {
 /// What happens right after the decision; answers what must be placed.
 fn settle(shared: &Shared, p: Prepared, state: JobState) -> Option<Placing> {
     let line = line(&p, state);
-    let fallback = p.claimed.file.as_ref().map(crate::model::job::JobFile::absolute);
+    let file = p.claimed.file.as_ref();
+    let fallback = file.map(JobFile::absolute);
+    let work = file.map(|f| f.work_dir(p.claimed.job));
     let (job, task) = (p.claimed.job, Arc::clone(&p.claimed.task));
     drop_temps(&p);
     if let Verdict::Place { moves, .. } = p.decision.verdict
         && state == JobState::Placing
     {
         let keep = Box::new((p.held, p.taken));
-        return Some(Placing { job, moves, fallback, keep, line: line.map(|(level, text)| (level, task, text)) });
+        return Some(Placing { job, moves, fallback, work, keep, line: line.map(|(level, text)| (level, task, text)) });
     }
     if let Some((level, text)) = line {
         shared.log.append(level, Some(&task), Some(job), None, &text);
     }
     if state.is_settled() {
         shared.flow.finished(1, 0);
+        shared.tally.lock().unwrap_or_else(PoisonError::into_inner).over(job, state);
     }
     None
 }
@@ -153,9 +166,12 @@ fn drop_temps(p: &Prepared) {
     }
 }
 
-fn discard(p: Prepared) {
-    drop_temps(&p);
-    drop(p);
+/// Nothing of it will be placed.
+fn discard(p: &Prepared) {
+    drop_temps(p);
+    if let Verdict::Place { moves, .. } = &p.decision.verdict {
+        temps::drop_moves(moves);
+    }
 }
 
 /// What the log says about an outcome.
@@ -187,6 +203,8 @@ fn line(p: &Prepared, state: JobState) -> Option<(Level, String)> {
 /// The disk did not take the group: nothing was decided, so everything is held and done again later.
 fn hold_all(prepared: &mut [Prepared], error: &std::io::Error) {
     for p in prepared {
+        discard(p);
+        p.drop.clear();
         let at = p.decision.at.plus(Duration::from_secs(30));
         p.decision.verdict = Verdict::Hold { reason: format!("the disk does not take the results: {error}"), at };
         p.decision.charged = false;
@@ -205,16 +223,17 @@ async fn cancel_instead(shared: &Arc<Shared>, cases: Vec<(Prepared, i64)>) -> Ve
         let prepared: Vec<Prepared> = cases
             .into_iter()
             .map(|(p, action)| {
-                let temps = p.decision.outputs.iter().zip(moves_of(&p.decision.verdict));
-                let sources: Vec<_> = temps.map(|(_, m)| m.src.clone()).collect();
-                drop_temps(&p);
-                for source in sources {
-                    // Outputs of a cancelled job are not wanted; the next start sweeps what stays.
-                    let _ = std::fs::remove_file(source);
-                }
-                let left = super::desk::Left { temps: Vec::new(), held: Vec::new(), exit: None, log_head: None, log_ref: None };
-                let at = p.decision.at;
-                let case = Case { claimed: p.claimed, task: p.task, vars: p.vars, left, taken: p.taken, at };
+                discard(&p);
+                let left = super::desk::Left {
+                    temps: Vec::new(),
+                    held: Vec::new(),
+                    exit: None,
+                    log_head: None,
+                    log_ref: None,
+                };
+                let Prepared { decision, claimed, task, vars, held, taken, .. } = p;
+                drop(held); // the names are free for the record of the cancel
+                let case = Case { claimed, task, vars, left, taken, at: decision.at };
                 let mut again = prepare::decide(&worker, case, Ruling::Cancel, &mut batch);
                 again.decision.action = Some(action);
                 again
@@ -230,15 +249,6 @@ async fn cancel_instead(shared: &Arc<Shared>, cases: Vec<(Prepared, i64)>) -> Ve
         }
         None => Vec::new(),
     }
-}
-
-/// The moves of outputs among those of a success.
-fn moves_of(verdict: &Verdict) -> impl Iterator<Item = &Move> {
-    let moves = match verdict {
-        Verdict::Place { moves, .. } => moves.as_slice(),
-        _ => &[],
-    };
-    moves.iter().filter(|m| m.kind == MoveKind::Place)
 }
 
 /// Syncs a batch, whole file systems only while no large output is being written.
@@ -259,14 +269,13 @@ pub async fn place_group(shared: &Arc<Shared>, group: Vec<Placing>) {
         let worker = Arc::clone(shared);
         let moved = shared.tracker.run(move || move_all(&worker, left)).await;
         let Some(moved) = moved else { return };
-        crash::point("s8.after_sync");
         finish(shared, moved.done).await;
         for (placing, seq, dst) in &moved.taken {
             if let Err(e) = shared.ledger.retarget(placing.job, *seq, dst.clone()).await {
                 tracing::warn!("cannot choose another name for job {}: {e}", placing.job);
             }
         }
-        left = moved.taken.into_iter().map(|(placing, seq, dst)| retargeted(placing, seq, dst)).collect();
+        left = moved.taken.into_iter().map(|(placing, seq, dst)| retargeted(placing, seq, &dst)).collect();
         if !moved.failed.is_empty() {
             tokio::time::sleep(RETRY_AFTER).await;
             left.extend(moved.failed);
@@ -275,10 +284,10 @@ pub async fn place_group(shared: &Arc<Shared>, group: Vec<Placing>) {
     shared.touch();
 }
 
-fn retargeted(mut placing: Placing, seq: i64, dst: std::path::PathBuf) -> Placing {
+fn retargeted(mut placing: Placing, seq: i64, dst: &std::path::Path) -> Placing {
     for m in &mut placing.moves {
         if m.seq == seq {
-            m.dst.clone_from(&dst);
+            dst.clone_into(&mut m.dst);
         }
     }
     placing
@@ -290,10 +299,15 @@ async fn finish(shared: &Arc<Shared>, done: Vec<Placing>) {
     }
     let jobs: Vec<JobId> = done.iter().map(|p| p.job).collect();
     loop {
+        crash::point("s9.before_finish");
         match shared.ledger.finish(jobs.clone(), shared.now()).await {
             Ok(answer) => {
                 crash::point("s9.after_finish");
                 shared.store_works().await;
+                {
+                    let mut tally = shared.tally.lock().unwrap_or_else(PoisonError::into_inner);
+                    answer.over.iter().for_each(|o| tally.over(o.job, o.state));
+                }
                 let bytes = answer.over.iter().map(|o| o.bytes).sum();
                 shared.flow.finished(u32::try_from(answer.over.len()).unwrap_or(u32::MAX), bytes);
                 shared.tell_lanes(answer.lanes).await;
@@ -337,25 +351,33 @@ fn move_all(shared: &Shared, group: Vec<Placing>) -> Moved {
             }
         }
     }
-    crash::point("s7.after_moves");
-    if let Err(e) = sync(shared, batch).and_then(|()| remove_sources(shared, &moved.done)) {
+    crash::point("s8.before_sync");
+    let synced = sync(shared, batch);
+    crash::point("s8.after_sync");
+    if let Err(e) = synced.and_then(|()| remove_sources(shared, &moved.done)) {
         tracing::error!("the disk does not take the placed files, tried again: {e}");
         moved.failed.append(&mut moved.done);
     }
+    crash::point("s8.sources_removed");
     for placing in &moved.done {
         remove_work(shared, placing);
     }
     moved
 }
 
-fn rename_all(shared: &Shared, placing: &Placing, batch: &mut Batch) -> std::io::Result<Option<(i64, std::path::PathBuf)>> {
+fn rename_all(
+    shared: &Shared,
+    placing: &Placing,
+    batch: &mut Batch,
+) -> std::io::Result<Option<(i64, std::path::PathBuf)>> {
     for m in placing.moves.iter().filter(|m| m.kind != MoveKind::RemoveSource) {
         crash::point("s7.before_move");
         match place::place(m, &shared.folders)? {
-            Placed::Done(folders) => folders.iter().try_for_each(|f| batch.folder(f))?,
+            Placed::Done(folders) => folders.iter().for_each(|f| batch.folder(f)),
             Placed::Taken => return Ok(Some((m.seq, another_name(shared, m, placing.job)?))),
             Placed::Lost => lost(shared, m, placing, batch)?,
         }
+        crash::point("s7.after_move");
     }
     Ok(None)
 }
@@ -366,7 +388,8 @@ fn lost(shared: &Shared, m: &Move, placing: &Placing, batch: &mut Batch) -> std:
     if let (MoveKind::Original, Some(fallback)) = (m.kind, &placing.fallback) {
         let from_there = Move { src: fallback.clone(), ..m.clone() };
         if let Placed::Done(folders) = place::place(&from_there, &shared.folders)? {
-            return folders.iter().try_for_each(|f| batch.folder(f));
+            folders.iter().for_each(|f| batch.folder(f));
+            return Ok(());
         }
     }
     let what = text::path(&m.src);
@@ -393,12 +416,10 @@ fn remove_sources(shared: &Shared, done: &[Placing]) -> std::io::Result<()> {
 
 /// The work folder of a job that is done is empty; the next start sweeps it if it cannot be removed now.
 fn remove_work(shared: &Shared, placing: &Placing) {
-    let original = placing.moves.iter().find(|m| matches!(m.kind, MoveKind::Original | MoveKind::RemoveSource));
-    let Some(folder) = original.and_then(|m| m.src.parent()) else { return };
-    if folder.file_name() == Some(std::ffi::OsStr::new(&placing.job.to_string()))
-        && let Some(work) = folder.parent()
+    let Some(folder) = &placing.work else { return };
+    if let (Some(work), Some(name)) = (folder.parent(), folder.file_name())
         && let Ok(work) = shared.folders.get(work)
     {
-        let _ = work.rmdir(std::ffi::OsStr::new(&placing.job.to_string()));
+        let _ = work.rmdir(name);
     }
 }

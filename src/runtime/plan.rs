@@ -19,7 +19,14 @@ pub fn planner(shared: &Arc<Shared>) -> Planner {
 fn plan(shared: &Shared, claimed: &Claimed) -> AttemptPlan {
     let Some(task) = shared.task(&claimed.task) else { return AttemptPlan::default() };
     let work = claimed.file.as_ref().map(|f| f.work_dir(claimed.job)).unwrap_or_default();
-    let mut dirs = BTreeSet::new();
+    AttemptPlan { config_hash: task.config_hash.clone(), work, target_dirs: target_dirs(shared, claimed) }
+}
+
+/// Folders that may hold temporary files of an attempt: those of its outputs, of its original and of its record, and
+/// the work folder, where an input is copied to.
+pub fn target_dirs(shared: &Shared, claimed: &Claimed) -> Vec<PathBuf> {
+    let Some(task) = shared.task(&claimed.task) else { return Vec::new() };
+    let mut dirs: BTreeSet<PathBuf> = claimed.file.iter().map(|f| f.work_dir(claimed.job)).collect();
     let vars = worker::vars(shared, claimed, &task);
     let base = shared.config.load().base.clone();
     for template in task.action.outputs() {
@@ -30,7 +37,7 @@ fn plan(shared: &Shared, claimed: &Claimed) -> AttemptPlan {
     for template in [&task.processed, &task.failed] {
         dirs.extend(every_type(template, &vars).into_iter().map(|path| base.join(path)));
     }
-    AttemptPlan { config_hash: task.config_hash.clone(), work, target_dirs: dirs.into_iter().collect() }
+    dirs.into_iter().collect()
 }
 
 /// A template's paths; where it names the type and the name does not tell it, one for each type.

@@ -2,11 +2,13 @@
 //! temporary name, and everything that must be on the disk before the decision is listed.
 
 use super::desk::{Left, Temp};
+use super::plan;
 use super::record::{self, About};
 use super::ruling::{self, Policy, Ruling};
 use super::shared::Shared;
 use super::sync::Batch;
 use super::take::{self, Taken};
+use super::temps;
 use super::worker::{End, Ended};
 use crate::files::dir;
 use crate::files::names::{RECORD, temp_name};
@@ -120,21 +122,22 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
             let about = about("failed", &claimed, Some(failure), None, at);
             let original = taken.as_deref().map(|t| original(&claimed, t));
             let aside = Aside { outcome: Outcome::Failed, folder: folder(shared, &task.failed, &vars), about };
-            set_aside(shared, &claimed, original, aside, batch, &mut held).map(|v| (v, Vec::new()))
+            set_aside(shared, &claimed, original.as_ref(), &aside, batch, &mut held).map(|v| (v, Vec::new()))
         }
         Ruling::Cancel => {
             let about = about("cancelled", &claimed, None, None, at);
             let original = taken.as_deref().map(|t| original(&claimed, t));
             let aside = Aside { outcome: Outcome::Cancelled, folder: folder(shared, &task.failed, &vars), about };
-            set_aside(shared, &claimed, original, aside, batch, &mut held).map(|v| (v, Vec::new()))
+            set_aside(shared, &claimed, original.as_ref(), &aside, batch, &mut held).map(|v| (v, Vec::new()))
         }
     };
-    let synced = taken.as_deref().map_or(Ok(()), |t| {
-        let dir: &Arc<_> = t.from.as_ref().unwrap_or(&t.work);
-        batch.folder(dir)?;
-        batch.folder(&t.work)
-    });
-    let (verdict, outputs, drop, charged) = match placed.and_then(|p| synced.map(|()| p)) {
+    if let Some(taken) = taken.as_deref() {
+        // The file's way into WORK: the folder it left, the one it is in, and that one's own name.
+        batch.folder(taken.from.as_ref().unwrap_or(&taken.work));
+        batch.folder(&taken.dir);
+        batch.folder(&taken.work);
+    }
+    let (verdict, outputs, drop, charged) = match placed {
         Ok((verdict, outputs)) => {
             let keep = matches!(ruling, Ruling::Succeed(_));
             let drop = if keep { Vec::new() } else { std::mem::take(&mut left.temps) };
@@ -144,7 +147,9 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
         Err(e) => {
             let reason = format!("the outcome cannot be written down: {e}");
             let verdict = Verdict::Hold { reason, at: at.plus(UNWRITABLE_RETRY) };
-            (verdict, Vec::new(), std::mem::take(&mut left.temps), false)
+            // Whatever was made so far has no move.
+            temps::remove(claimed.job, &plan::target_dirs(shared, &claimed));
+            (verdict, Vec::new(), Vec::new(), false)
         }
     };
     let mut decision = Decision::new(claimed.job, fence, verdict, at);
@@ -160,7 +165,15 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
     Prepared { decision, claimed, task, vars, held, taken, drop }
 }
 
-fn plain(claimed: Claimed, task: Arc<Task>, vars: Vars, fence: Fence, verdict: Verdict, charged: bool, at: Millis) -> Prepared {
+fn plain(
+    claimed: Claimed,
+    task: Arc<Task>,
+    vars: Vars,
+    fence: Fence,
+    verdict: Verdict,
+    charged: bool,
+    at: Millis,
+) -> Prepared {
     let mut decision = Decision::new(claimed.job, fence, verdict, at);
     decision.charged = charged;
     Prepared { decision, claimed, task, vars, held: Vec::new(), taken: None, drop: Vec::new() }
@@ -223,7 +236,7 @@ fn succeed(
     for temp in &left.temps {
         // Opened anew: a program may have put another file under the temporary name.
         let (file, stat) = temp.dir.open_read(&temp.name)?;
-        batch.file(&temp.dir, file)?;
+        batch.file(&temp.dir, file);
         let src = temp.dir.path().join(&temp.name);
         moves.push(MoveKind::Place, src, temp.target.clone(), stat.facts.ino);
         outputs.push(OutputRecord {
@@ -266,14 +279,14 @@ pub struct Aside<'a> {
 pub fn set_aside(
     shared: &Shared,
     claimed: &Claimed,
-    original: Option<Original<'_>>,
-    aside: Aside<'_>,
+    original: Option<&Original<'_>>,
+    aside: &Aside<'_>,
     batch: &mut Batch,
     held: &mut Vec<Reservation>,
 ) -> io::Result<Verdict> {
     let mut moves = Moves::default();
     let mut places = (None, None);
-    if let Some(original) = &original {
+    if let Some(original) = original {
         if let Some(record) = &original.old_record {
             moves.remove(record)?;
         }
@@ -293,7 +306,7 @@ pub fn set_aside(
         let mut file = dir.create_new(&temp, 0o644)?;
         file.write_all(&record::render(&aside.about))?;
         let ino = dir::Stat::of(&file)?.facts.ino;
-        batch.file(&dir, file)?;
+        batch.file(&dir, file);
         crash::point("s5.record_written");
         moves.push(MoveKind::Place, dir.path().join(&temp), record.clone(), ino);
         move_original(shared, claimed, original, &place, &mut moves, batch)?;
@@ -333,7 +346,8 @@ fn move_original(
     let name = original.path.file_name().unwrap_or_default();
     let (mut file, _) = source.open_read(name)?;
     let copy = take::copy_verified(&mut file, &there, &temp)?;
-    batch.folder(&there)?;
+    crash::point("s5.original_copied");
+    batch.folder(&there);
     moves.push(MoveKind::Place, there.path().join(&temp), target.to_owned(), copy.ino);
     moves.push(MoveKind::RemoveSource, original.path.clone(), PathBuf::new(), original.facts.ino);
     Ok(())

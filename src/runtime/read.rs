@@ -6,9 +6,7 @@ use super::ticks::{self, Subscription};
 use super::watching::Watching;
 use crate::clock::rfc3339;
 use crate::model::ports::{Answer, JobsQuery, LogsQuery, Reader, Refusal, Ticks};
-use crate::model::view::{
-    Banner, Gravity, InputView, JobDetail, JobsPage, LogsPage, Paused, Status, TaskView, Tick,
-};
+use crate::model::view::{Banner, Gravity, InputView, JobDetail, JobsPage, LogsPage, Paused, Status, TaskView, Tick};
 use crate::model::{ContextLine, JobId, Millis, Trigger, text};
 use crate::store::{Overview, TaskRow};
 use std::io::{BufRead, BufReader};
@@ -32,7 +30,10 @@ pub struct Reads {
 /// The name of a user, or the number where there is none.
 #[must_use]
 pub fn user(uid: u32) -> String {
-    nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten().map_or_else(|| format!("uid {uid}"), |u| u.name)
+    nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))
+        .ok()
+        .flatten()
+        .map_or_else(|| format!("uid {uid}"), |u| u.name)
 }
 
 impl Reads {
@@ -46,7 +47,10 @@ impl Reads {
         let this = self.clone();
         Box::pin(async move {
             let tracker = Arc::clone(&this.shared.tracker);
-            tracker.run(move || read(&this)).await.unwrap_or_else(|| Err(Refusal::new(500, "panic", "reading panicked")))
+            tracker
+                .run(move || read(&this))
+                .await
+                .unwrap_or_else(|| Err(Refusal::new(500, "panic", "reading panicked")))
         })
     }
 
@@ -84,7 +88,8 @@ impl Reads {
         let view = |row: &TaskRow| {
             let task = config.task(&row.name);
             let settling = roots.iter().filter_map(|r| r.settling_by_task.get(row.name.as_str())).sum();
-            if task.is_none() && row.counts.total() == row.counts.succeeded + row.counts.skipped + row.counts.cancelled {
+            if task.is_none() && row.counts.total() == row.counts.succeeded + row.counts.skipped + row.counts.cancelled
+            {
                 return None;
             }
             Some(TaskView {
@@ -110,16 +115,29 @@ impl Reads {
             out.push(Banner { gravity, code: code.into(), text, since: since.map(rfc3339) });
         };
         if let Some((uid, at)) = overview.paused {
-            add(Gravity::Warning, "paused", format!("everything is paused by {}: nothing new is started", user(uid)), Some(at));
+            add(
+                Gravity::Warning,
+                "paused",
+                format!("everything is paused by {}: nothing new is started", user(uid)),
+                Some(at),
+            );
         }
         for task in &overview.tasks {
             if let Some((uid, at)) = task.paused {
                 let held = task.counts.queued;
-                add(Gravity::Warning, "task_paused", format!("{} is paused by {}: {held} jobs held", task.name, user(uid)), Some(at));
+                add(
+                    Gravity::Warning,
+                    "task_paused",
+                    format!("{} is paused by {}: {held} jobs held", task.name, user(uid)),
+                    Some(at),
+                );
             }
             let left = task.counts.queued + task.counts.waiting;
             if task.removed && left > 0 {
-                let text = format!("{} is no longer configured: {left} jobs held, cancel them or configure it again", task.name);
+                let text = format!(
+                    "{} is no longer configured: {left} jobs held, cancel them or configure it again",
+                    task.name
+                );
                 add(Gravity::Warning, "task_removed", text, None);
             }
         }
@@ -144,7 +162,8 @@ impl Reads {
             .map(|f| PathBuf::from(&f.path))
             .find(|p| p.is_file())
             .ok_or_else(|| Refusal::new(404, "no_input", "the input is no longer there"))?;
-        let fault = |e: std::io::Error| Refusal::new(503, "no_input", format!("cannot read {}: {e}", text::path(&path)));
+        let fault =
+            |e: std::io::Error| Refusal::new(503, "no_input", format!("cannot read {}: {e}", text::path(&path)));
         let context = u64::from(context.min(CONTEXT_MAX));
         let (from, to) = (line.saturating_sub(context).max(1), line.saturating_add(context).min(LINES_MAX));
         let mut reader = BufReader::new(std::fs::File::open(&path).map_err(fault)?);
@@ -161,7 +180,7 @@ impl Reads {
                 lines.push((n, raw));
             }
         }
-        Ok(decoded(text::path(&path), lines))
+        Ok(decoded(text::path(&path), &lines))
     }
 
     fn read_job(&self, id: JobId) -> Result<JobDetail, Refusal> {
@@ -193,7 +212,7 @@ fn source(trigger: &Trigger) -> String {
     }
 }
 
-fn decoded(path: String, lines: Vec<(u64, Vec<u8>)>) -> InputView {
+fn decoded(path: String, lines: &[(u64, Vec<u8>)]) -> InputView {
     let sample: Vec<u8> = lines.iter().flat_map(|(_, raw)| raw.iter().copied()).collect();
     let encoding = if std::str::from_utf8(&sample).is_ok() {
         encoding_rs::UTF_8
@@ -255,4 +274,3 @@ impl Reader for Reads {
         Box::new(Subscription(ticks))
     }
 }
-

@@ -8,16 +8,17 @@ use super::ruling::{self, Policy, Ruling};
 use super::shared::Shared;
 use super::sync::Batch;
 use super::take::{self, Take};
+use super::temps;
 use super::worker;
 use crate::error::{Exit, Fatal};
-use crate::files::dir::Dir;
+use crate::files::dir::{Dir, is_not_found};
 use crate::files::names::parse_temp_name;
 use crate::model::action::Level;
-use crate::model::job::{OURS, WORK};
+use crate::model::job::{JobFile, OURS, WORK};
 use crate::model::ledger::{Decided, Decision, Fence, Interrupted, StoreError, Verdict};
-use crate::model::{Failure, FailureClass, JobId, Outcome, RetryPolicy, Task, crash, text};
-use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use crate::model::{Failure, FailureClass, JobId, JobState, Outcome, RetryPolicy, Task, crash, text};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,7 +68,13 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
     let config = shared.config.load_full();
     let children = super::orphans::end_all(&config.data_dir);
     if children > 0 {
-        shared.log.append(Level::Warn, None, None, None, &format!("ended {children} programs that outlived the last supervisor"));
+        shared.log.append(
+            Level::Warn,
+            None,
+            None,
+            None,
+            &format!("ended {children} programs that outlived the last supervisor"),
+        );
     }
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let left = shared.ledger.recover(shared.host.clone(), boot.trim().to_owned(), shared.now()).await.map_err(fault)?;
@@ -80,7 +87,8 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
             .map(|p| Placing {
                 job: p.job,
                 moves: p.moves,
-                fallback: p.file.map(|f| f.absolute()),
+                fallback: p.file.as_ref().map(JobFile::absolute),
+                work: p.file.as_ref().map(|f| f.work_dir(p.job)),
                 keep: Box::new(()),
                 line: None,
             })
@@ -88,12 +96,19 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
         pipeline::place_group(shared, placing).await;
     }
     crash::point("recover.placed");
-    for piece in pieces(left.running) {
+    let (unbegun, begun): (Vec<_>, Vec<_>) = left.running.into_iter().partition(never_began);
+    for piece in pieces(unbegun) {
+        let jobs = piece.into_iter().map(|job| (job.claimed.job, job.claimed.attempt)).collect();
+        shared.ledger.put_back(jobs).await.map_err(fault)?;
+    }
+    for piece in pieces(begun) {
         interrupted(shared, piece).await?;
     }
     crash::point("recover.interrupted");
+    temps::undo_all(&config.data_dir);
     found.gone = missing(shared).await?;
     found.adopted = sweep(shared).await?;
+    crash::point("recover.swept");
     // Scratch files belong to attempts, and no attempt is left.
     let _ = std::fs::remove_dir_all(config.data_dir.join("scratch"));
     Ok(found)
@@ -106,6 +121,20 @@ fn pieces<T>(mut all: Vec<T>) -> Vec<Vec<T>> {
         out.push(std::mem::replace(&mut all, rest));
     }
     out
+}
+
+/// Whether a claimed job had not even taken its file: nothing of it was interrupted, however many of them there are
+/// and whatever its policy says. Most of what a crash finds claimed had only been claimed ahead.
+fn never_began(job: &Interrupted) -> bool {
+    let Some(file) = &job.claimed.file else { return false };
+    let in_work = file.work_dir(job.claimed.job).join(&file.name);
+    job.cancel_action.is_none() && is_gone(&in_work) && !is_gone(&file.absolute())
+}
+
+/// Whether nothing has this name, for certain: what may not be looked at is not gone.
+fn is_gone(path: &Path) -> bool {
+    let error = path.symlink_metadata().err();
+    error.is_some_and(|e| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
 }
 
 /// Jobs that were running: their temporary files go, and they are put back or fail by their policy.
@@ -126,9 +155,15 @@ async fn interrupted(shared: &Arc<Shared>, jobs: Vec<Interrupted>) -> Result<(),
     crash::point("recover.decided");
     let mut placing = Vec::new();
     for (p, decided) in prepared.into_iter().zip(answer.decided) {
-        if let (Decided::Now(crate::model::JobState::Placing), Verdict::Place { moves, .. }) = (decided, p.decision.verdict) {
-            let fallback = p.claimed.file.as_ref().map(crate::model::job::JobFile::absolute);
-            placing.push(Placing { job: p.claimed.job, moves, fallback, keep: Box::new((p.held, p.taken)), line: None });
+        if let (Decided::Now(JobState::Placing), Verdict::Place { moves, .. }) = (decided, p.decision.verdict) {
+            placing.push(Placing {
+                job: p.claimed.job,
+                moves,
+                fallback: p.claimed.file.as_ref().map(JobFile::absolute),
+                work: p.claimed.file.as_ref().map(|f| f.work_dir(p.claimed.job)),
+                keep: Box::new((p.held, p.taken)),
+                line: None,
+            });
         }
     }
     pipeline::place_group(shared, placing).await;
@@ -137,7 +172,7 @@ async fn interrupted(shared: &Arc<Shared>, jobs: Vec<Interrupted>) -> Result<(),
 
 fn one_interrupted(shared: &Shared, job: Interrupted, batch: &mut Batch) -> io::Result<prepare::Prepared> {
     let Interrupted { claimed, target_dirs, deaths, cancel_action } = job;
-    drop_temps(claimed.job, claimed.attempt, &target_dirs);
+    temps::remove(claimed.job, &target_dirs);
     let known = shared.task(&claimed.task);
     let task = known.unwrap_or_else(|| Arc::new(removed_task(shared, &claimed.task)));
     let vars = worker::vars(shared, &claimed, &task);
@@ -159,6 +194,13 @@ fn one_interrupted(shared: &Shared, job: Interrupted, batch: &mut Batch) -> io::
         ruling::interrupted(&policy, "the supervisor died before the attempt ended")
     };
     let needs_file = !matches!(ruling, Ruling::Requeue(_));
+    if !needs_file
+        && let Some(file) = &claimed.file
+        && let Err(e) = finish_source(shared, claimed.job, file)
+    {
+        // The next attempt finishes it; one folder that cannot be looked at must not keep everything from starting.
+        tracing::warn!("cannot look at where the file of job {} was: {e}", claimed.job);
+    }
     let taken = match claimed.file.as_ref().filter(|_| needs_file).map(|f| take::take(shared, &task, &claimed, f)) {
         Some(Take::Taken(taken)) => Some(taken),
         _ => None,
@@ -168,6 +210,15 @@ fn one_interrupted(shared: &Shared, job: Interrupted, batch: &mut Batch) -> io::
     let mut prepared = prepare::decide(shared, case, ruling, batch);
     prepared.decision.action = cancel_action;
     Ok(prepared)
+}
+
+/// A job that goes back into the queue has its file in one place.
+fn finish_source(shared: &Shared, job: JobId, file: &JobFile) -> io::Result<()> {
+    match Dir::open(&file.work_dir(job)) {
+        Ok(dir) => take::finish_source(shared, file, &dir),
+        Err(e) if is_not_found(&e) => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 /// A stand-in for a task that the configuration no longer has: its interrupted jobs wait in the queue, held.
@@ -209,35 +260,21 @@ impl crate::model::Action for Nothing {
     }
 }
 
-/// Removes the temporary files that an attempt left.
-fn drop_temps(job: JobId, attempt: i64, dirs: &[PathBuf]) {
-    for dir in dirs {
-        let Ok(dir) = Dir::open(dir) else { continue };
-        let Ok(names) = dir.list() else { continue };
-        for (name, _) in names.flatten() {
-            if parse_temp_name(&name).is_some_and(|(j, a, _)| j == job && a == attempt)
-                && let Err(e) = dir.unlink(&name)
-            {
-                tracing::warn!("cannot remove the temporary file {}: {e}", text::path(&dir.path().join(&name)));
-            }
-        }
-    }
-}
-
 /// Queued jobs whose file is neither at its path nor in WORK are withdrawn, with the reason.
 async fn missing(shared: &Arc<Shared>) -> Result<u64, Fatal> {
     let mut gone = 0;
     let mut after = JobId(0);
+    let mut roots: HashMap<PathBuf, bool> = HashMap::new();
     loop {
         let page = shared.ledger.live_files(after, PIECE).await.map_err(fault)?;
         let Some(last) = page.last() else { return Ok(gone) };
         after = last.job;
         let mut decisions = Vec::new();
         for live in page {
-            let there = live.file.absolute().symlink_metadata().is_ok();
-            let in_work = live.file.work_dir(live.job).join(&live.file.name).symlink_metadata().is_ok();
-            // A root that is not there may only be unmounted: its files are not gone.
-            if there || in_work || !live.file.root.is_dir() {
+            let known = *roots.entry(live.file.root.clone()).or_insert_with(|| shared.roots.expect(&live.file.root));
+            let in_work = live.file.work_dir(live.job).join(&live.file.name);
+            // A root that is not the one they landed in may only be unmounted: its files are not gone.
+            if !known || !is_gone(&live.file.absolute()) || !is_gone(&in_work) {
                 continue;
             }
             let failure = Failure::permanent("input_gone", "the file went away while no supervisor ran");
@@ -271,12 +308,24 @@ async fn sweep(shared: &Arc<Shared>) -> Result<u64, Fatal> {
     let mut roots: Vec<PathBuf> = config.roots().into_iter().map(Path::to_owned).collect();
     roots.push(super::spool::folder(&config));
     for root in roots {
+        // A failed job whose outcome could not be written down still has its file in WORK, for its retry.
+        let strangers: Vec<JobId> = folders_of(&root).into_iter().filter(|id| !known.contains(&id.0)).collect();
+        for piece in pieces(strangers) {
+            let facts = shared.ledger.facts(piece).await.map_err(fault)?;
+            known.extend(facts.iter().filter(|f| f.state == JobState::Failed).map(|f| f.job.0));
+        }
         adopted += sweep_root(shared, &root, &known).unwrap_or_else(|e| {
             tracing::warn!("cannot sweep the work folder of {}: {e}", text::path(&root));
             0
         });
     }
     Ok(adopted)
+}
+
+/// The jobs that have a work folder below a root.
+fn folders_of(root: &Path) -> Vec<JobId> {
+    let Ok(entries) = std::fs::read_dir(root.join(WORK)) else { return Vec::new() };
+    entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok().map(JobId)).collect()
 }
 
 fn sweep_root(shared: &Shared, root: &Path, known: &HashSet<i64>) -> io::Result<u64> {
@@ -320,4 +369,3 @@ fn adopt(shared: &Shared, root: &Dir, folder: &Dir, file: &OsString, id: Option<
     }
     Ok(false)
 }
-

@@ -4,6 +4,9 @@ use crate::model::action::{Report, Stop};
 use crate::model::{Failure, FailureClass, JobId, Millis, OnInterrupt, RetryPolicy};
 use std::time::Duration;
 
+/// Code of an attempt that was told to stop before its action ran.
+pub const NOT_BEGUN: &str = "not_begun";
+
 /// What an attempt comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ruling {
@@ -45,6 +48,10 @@ pub fn rule(policy: &Policy<'_>, result: Result<Report, Failure>, stop: Option<S
     };
     match stop {
         Some(Stop::Cancel) => Ruling::Cancel,
+        // Nothing was cut off, so that it may run again whatever the policy says of interruptions.
+        Some(Stop::Drain) if failure.code == NOT_BEGUN => {
+            Ruling::Requeue(Failure::new(FailureClass::Interrupted, NOT_BEGUN, failure.message))
+        }
         Some(Stop::Drain) => interrupted(policy, "the supervisor stopped before the attempt ended"),
         Some(Stop::Timeout) => {
             let limit = policy.timeout.map_or_else(String::new, |d| humantime::format_duration(d).to_string());
@@ -112,9 +119,13 @@ mod tests {
     fn a_stop_gives_the_failure_its_class() {
         let f = || Failure::transient("stopped", "stopped on request");
         assert_eq!(ruled(1, f(), Some(Stop::Cancel), OnInterrupt::Retry), Ruling::Cancel);
-        let Ruling::Retry(timeout, _) = ruled(1, f(), Some(Stop::Timeout), OnInterrupt::Retry) else { panic!("not retried") };
+        let Ruling::Retry(timeout, _) = ruled(1, f(), Some(Stop::Timeout), OnInterrupt::Retry) else {
+            panic!("not retried")
+        };
         assert_eq!((timeout.class, timeout.message.as_str()), (FailureClass::Timeout, "no end within 1m 30s"));
         assert!(matches!(ruled(1, f(), Some(Stop::Drain), OnInterrupt::Retry), Ruling::Requeue(_)));
         assert!(matches!(ruled(1, f(), Some(Stop::Drain), OnInterrupt::Fail), Ruling::Fail(_, false)));
+        let unbegun = Failure::transient(NOT_BEGUN, "y");
+        assert!(matches!(ruled(1, unbegun, Some(Stop::Drain), OnInterrupt::Fail), Ruling::Requeue(_)));
     }
 }

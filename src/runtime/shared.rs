@@ -1,5 +1,6 @@
 //! What the parts of a running supervisor share.
 
+use super::roots::Roots;
 use super::spawn::Tracker;
 use super::stop::StopSwitch;
 use crate::clock::Clock;
@@ -11,12 +12,12 @@ use crate::model::action::{Level, Progress};
 use crate::model::job::Claimed;
 use crate::model::ledger::{ClaimAnswer, LaneHint, Ledger};
 use crate::model::view::{Banner, Gravity};
-use crate::model::{JobId, Millis, Task, TaskName};
+use crate::model::{JobId, JobState, Millis, Task, TaskName};
 use crate::store::Store;
 use crate::telemetry::Log;
 use crate::telemetry::{Gauges, Throughput};
 use arc_swap::ArcSwap;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, mpsc};
@@ -64,6 +65,8 @@ pub struct Shared {
     pub tracker: Arc<Tracker>,
     /// Folders in use.
     pub folders: Arc<Folders>,
+    /// What the watched folders were when they were locked.
+    pub roots: Roots,
     /// Final names in use.
     pub names: Arc<Names>,
     /// To the loop.
@@ -82,6 +85,8 @@ pub struct Shared {
     pub store_ok: AtomicBool,
     /// Inputs over [`super::sync::LARGE`] at work: no whole file system is synced meanwhile.
     pub large: AtomicU32,
+    /// What was executed here, for the last line of `run --until-idle`.
+    pub tally: Mutex<Tally>,
     /// Name of this host.
     pub host: String,
     /// When this supervisor started.
@@ -104,9 +109,19 @@ impl Shared {
         self.log.append(level, Some(&job.task), Some(job.job), None, message);
     }
 
+    /// Says that something of the supervisor's own went wrong.
+    pub fn complain(&self, message: &str) {
+        self.log.append(Level::Error, None, None, None, message);
+    }
+
     /// Sends to the loop; waits for room. After the loop has ended nobody listens, which is no error.
     pub async fn tell(&self, event: Event) {
         let _ = self.events.send(event).await;
+    }
+
+    /// The same from a thread for blocking work.
+    pub fn tell_blocking(&self, event: Event) {
+        let _ = self.events.blocking_send(event);
     }
 
     /// Sends queue lengths to the loop.
@@ -155,5 +170,40 @@ impl Shared {
     /// The job at work with this number.
     pub fn live_job(&self, job: JobId) -> Option<Arc<Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).get(&job).cloned()
+    }
+}
+
+/// Jobs executed by this supervisor, by how they ended last.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Those that succeeded.
+    pub succeeded: u64,
+    /// Those that failed and were not retried with success since. Bounded by [`Tally::FAILED_MAX`].
+    pub failed: HashSet<JobId>,
+    /// Those beyond the bound, only counted.
+    pub more_failed: u64,
+    /// Those set aside.
+    pub skipped: u64,
+    /// Those withdrawn.
+    pub cancelled: u64,
+}
+
+impl Tally {
+    /// Failed jobs remembered one by one; a later success of one beyond it is not taken off the count.
+    pub const FAILED_MAX: usize = 1_000_000;
+
+    /// Counts a job that is over.
+    pub fn over(&mut self, job: JobId, state: JobState) {
+        let was_failed = self.failed.remove(&job);
+        match state {
+            JobState::Succeeded => self.succeeded += 1,
+            JobState::Failed if was_failed || self.failed.len() < Self::FAILED_MAX => {
+                self.failed.insert(job);
+            }
+            JobState::Failed => self.more_failed += 1,
+            JobState::Skipped => self.skipped += 1,
+            JobState::Cancelled => self.cancelled += 1,
+            JobState::Waiting | JobState::Queued | JobState::Running | JobState::Placing => {}
+        }
     }
 }

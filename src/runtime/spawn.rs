@@ -1,5 +1,7 @@
-//! The only place that starts tasks and threads, so that a stop can wait for all of them. Children are started by
-//! [`super::child`], which is part of it.
+//! The only place that starts tasks, threads and children, so that a stop can wait for all of them.
+
+pub mod background;
+pub mod child;
 
 use crate::model::action::BoxFuture;
 use crate::model::ports::Spawner;
@@ -24,9 +26,7 @@ impl Tracker {
 
     /// Runs blocking work and waits for its answer; none if it panicked.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        #[expect(clippy::disallowed_methods, reason = "this is the place that starts blocking work")]
-        let started = self.handle.spawn_blocking(work);
-        started.await.ok()
+        self.handle.spawn_blocking(work).await.ok()
     }
 
     /// The runtime, for threads that must wait for an answer of it.
@@ -67,8 +67,6 @@ impl Spawner for Tracker {
     }
 
     fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
-        #[expect(clippy::disallowed_methods, reason = "this is the place that starts blocking work")]
-        let started = self.tasks.spawn_blocking_on(work, &self.handle);
-        drop(started);
+        drop(self.tasks.spawn_blocking_on(work, &self.handle));
     }
 }

@@ -48,7 +48,13 @@ impl Spill {
             s.head.push(b'\n');
             return;
         }
+        let first = s.file.is_none() && !s.failed;
         s.spill(raw);
+        if first {
+            // The file has the whole line; the head shows how it begins, whatever its length.
+            let room = HEAD_MAX.saturating_sub(s.head.len()).min(raw.len());
+            s.head.extend_from_slice(&raw[..room]);
+        }
     }
 
     /// What was kept: the head as text, and the file if there is one.
@@ -115,7 +121,8 @@ mod tests {
         for _ in 0..200 {
             spill.line(&line);
         }
-        let (_, file) = spill.finish();
+        let (head, file) = spill.finish();
+        assert_eq!(head.map(|h| h.len()), Some(HEAD_MAX), "a first line without an end is shown all the same");
         let size = std::fs::metadata(file.unwrap()).unwrap().len();
         assert!(size > FILE_MAX - 200_000 && size < FILE_MAX + 1000, "{size}");
     }

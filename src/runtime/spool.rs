@@ -24,7 +24,8 @@ pub fn copy(shared: &Shared, task: &Task, input: &Path) -> Result<Landed, Refusa
         return Err(Refusal::new(403, "outside_roots", format!("not under a configured root: {shown}"))
             .hint("add its folder to input_roots in [supervisor]"));
     }
-    copy_in(shared, &config, task, &real).map_err(|e| Refusal::new(503, "copy_failed", format!("cannot copy {shown}: {e}")))
+    copy_in(shared, &config, task, &real)
+        .map_err(|e| Refusal::new(503, "copy_failed", format!("cannot copy {shown}: {e}")))
 }
 
 fn copy_in(shared: &Shared, config: &Config, task: &Task, real: &Path) -> std::io::Result<Landed> {
@@ -46,4 +47,3 @@ fn copy_in(shared: &Shared, config: &Config, task: &Task, real: &Path) -> std::i
     let path = PathBuf::from(number).join(name);
     Ok(Landed { task: task.name.clone(), root, path, facts: stat.facts, priority: task.priority })
 }
-

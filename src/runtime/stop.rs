@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 pub struct StopSwitch {
     reason: AtomicU8,
     token: CancellationToken,
+    hurry: CancellationToken,
     deadline: Option<Instant>,
 }
 
@@ -17,7 +18,7 @@ impl StopSwitch {
     /// A switch that turns itself at the deadline, if there is one.
     #[must_use]
     pub fn new(deadline: Option<Instant>) -> Self {
-        Self { reason: AtomicU8::new(0), token: CancellationToken::new(), deadline }
+        Self { reason: AtomicU8::new(0), token: CancellationToken::new(), hurry: CancellationToken::new(), deadline }
     }
 
     /// Tells the attempt to stop.
@@ -30,6 +31,17 @@ impl StopSwitch {
         // Losing the race means that another reason came first, which stands.
         let _ = self.reason.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
         self.token.cancel();
+    }
+
+    /// Tells the attempt to stop without any grace.
+    pub fn hurry(&self, why: Stop) {
+        self.stop(why);
+        self.hurry.cancel();
+    }
+
+    /// Waits until there is no grace any more.
+    pub async fn hurried(&self) {
+        self.hurry.cancelled().await;
     }
 
     /// Why it was told to stop, if it was. Work that asks often enough needs no timer for its limit.

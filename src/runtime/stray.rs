@@ -17,7 +17,13 @@ pub fn fail(shared: &Shared, stray: &Stray) -> io::Result<()> {
     let config = shared.config.load();
     let source = stray.root.join(&stray.path);
     let name = stray.path.file_name().unwrap_or_default();
-    let vars = Vars { name: name.to_owned(), task: "unmatched".into(), file_type: "other", host: shared.host.clone(), ..Vars::default() };
+    let vars = Vars {
+        name: name.to_owned(),
+        task: "unmatched".into(),
+        file_type: "other",
+        host: shared.host.clone(),
+        ..Vars::default()
+    };
     let folder = config.base.join(config.failed.expand_path(&vars));
     let failure = Failure::permanent("unmatched", "no task takes a file of this name");
     let about = About {
@@ -45,6 +51,12 @@ pub fn fail(shared: &Shared, stray: &Stray) -> io::Result<()> {
     }
     to.sync()?;
     from.sync()?;
-    shared.log.append(Level::Warn, None, None, None, &format!("no task takes {}: moved to {}", text::path(&source), text::path(&folder)));
+    shared.log.append(
+        Level::Warn,
+        None,
+        None,
+        None,
+        &format!("no task takes {}: moved to {}", text::path(&source), text::path(&folder)),
+    );
     Ok(())
 }

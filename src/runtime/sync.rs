@@ -15,36 +15,33 @@ pub const LARGE: u64 = 64 * 1024 * 1024;
 /// Files and folders of one group that must reach the disk.
 #[derive(Default)]
 pub struct Batch {
-    files: Vec<(Arc<Dir>, File)>,
-    folders: HashMap<(u64, u64), Arc<Dir>>,
+    files: Vec<File>,
+    /// By address of the handle: handles in use are shared, so that one folder is one handle.
+    folders: HashMap<usize, Arc<Dir>>,
 }
 
 impl Batch {
     /// Adds a file in a folder.
-    pub fn file(&mut self, folder: &Arc<Dir>, file: File) -> io::Result<()> {
-        self.files.push((Arc::clone(folder), file));
-        self.folder(folder)
+    pub fn file(&mut self, folder: &Arc<Dir>, file: File) {
+        self.files.push(file);
+        self.folder(folder);
     }
 
     /// Adds a folder.
-    pub fn folder(&mut self, folder: &Arc<Dir>) -> io::Result<()> {
-        let stat = folder.stat_self()?;
-        self.folders.entry((stat.facts.dev, stat.facts.ino)).or_insert_with(|| Arc::clone(folder));
-        Ok(())
+    pub fn folder(&mut self, folder: &Arc<Dir>) {
+        self.folders.entry(Arc::as_ptr(folder) as usize).or_insert_with(|| Arc::clone(folder));
     }
 
     /// Syncs everything. `whole` allows to sync whole file systems.
     pub fn sync(self, whole: bool) -> io::Result<()> {
         if whole && self.files.len() + self.folders.len() >= WHOLE_FROM {
             let mut systems: HashMap<u64, Arc<Dir>> = HashMap::new();
-            for ((dev, _), folder) in self.folders {
-                systems.entry(dev).or_insert(folder);
+            for folder in self.folders.into_values() {
+                systems.entry(folder.stat_self()?.facts.dev).or_insert(folder);
             }
             return systems.values().try_for_each(|folder| folder.sync_fs());
         }
-        for (_, file) in &self.files {
-            file.sync_all()?;
-        }
+        self.files.iter().try_for_each(File::sync_all)?;
         self.folders.values().try_for_each(|folder| folder.sync())
     }
 }

@@ -3,6 +3,7 @@
 
 use super::shared::Shared;
 use crate::files::dir::{self, Dir, Kind, Stat};
+use crate::files::names::{candidates, temp_name};
 use crate::model::job::{Claimed, Facts, JobFile};
 use crate::model::task::ClaimBy;
 use crate::model::{Failure, Task, Trigger, crash, text};
@@ -24,7 +25,7 @@ pub struct Taken {
     /// The folder of all jobs at work below the root.
     pub work: Arc<Dir>,
     /// The folder of this job.
-    pub dir: Dir,
+    pub dir: Arc<Dir>,
     /// Its name, as it landed.
     pub name: OsString,
     /// The file, open for reading.
@@ -33,6 +34,8 @@ pub struct Taken {
     pub facts: Facts,
     /// The folder that it was taken from, if it was taken just now.
     pub from: Option<Arc<Dir>>,
+    /// It was taken away from WORK: there is nothing to set aside.
+    pub lost: bool,
 }
 
 impl Taken {
@@ -41,15 +44,16 @@ impl Taken {
         self.dir.path().join(&self.name)
     }
 
-    /// S4 afterwards: whether the file is still there and unchanged.
-    pub fn check(&self) -> Result<(), Failure> {
-        let held = Stat::of(&self.file).map_err(|e| Failure::io("input", "look at", &self.path(), &e))?;
-        match self.dir.stat(&self.name) {
-            Ok(Some(there)) if there.facts.ino == self.facts.ino => {}
-            Ok(_) => return Err(Failure::permanent("input_vanished", "the file was taken away while it was processed")),
-            Err(e) => return Err(Failure::io("input", "look at", &self.path(), &e)),
-        }
-        if held.facts.same(&self.facts) {
+    /// S4 afterwards: whether the file is still there and unchanged. What lies in WORK then is what is known of it from
+    /// now on, so that it can be set aside whatever the action did to it.
+    pub fn check(&mut self) -> Result<(), Failure> {
+        let there = self.dir.stat(&self.name).map_err(|e| Failure::io("input", "look at", &self.path(), &e))?;
+        let Some(there) = there else {
+            self.lost = true;
+            return Err(Failure::permanent("input_vanished", "the file was taken away while it was processed"));
+        };
+        let was = std::mem::replace(&mut self.facts, there.facts);
+        if there.facts.same(&was) {
             Ok(())
         } else {
             Err(Failure::transient("input_changed", "the file was changed while it was processed"))
@@ -69,71 +73,88 @@ pub enum Take {
     Failed(Failure),
 }
 
-/// Takes the file of a claimed job.
+/// Takes the file of a claimed job. An error of the file system never fails the job: nothing was done yet, the file
+/// lies where it lay, and a failed job would leave it there to be found again.
 pub fn take(shared: &Shared, task: &Task, claimed: &Claimed, file: &JobFile) -> Take {
     match try_take(shared, task, claimed, file) {
         Ok(take) => take,
-        Err(e) if is_blocked(&e) => {
-            Take::Hold(format!("cannot take {}: {e}", text::path(&file.absolute())), BLOCKED_RETRY)
-        }
-        Err(e) => Take::Failed(Failure::io("input", "take", &file.absolute(), &e)),
+        Err(e) => Take::Hold(format!("cannot take {}: {e}", text::path(&file.absolute())), BLOCKED_RETRY),
     }
-}
-
-/// Whether waiting may help, and trying costs nothing.
-fn is_blocked(e: &io::Error) -> bool {
-    dir::is_denied(e)
-        || dir::is_no_space(e)
-        || matches!(e.raw_os_error(), Some(libc::EROFS | libc::EMFILE | libc::ENFILE | libc::EPERM | libc::EIO | libc::ESTALE))
 }
 
 fn try_take(shared: &Shared, task: &Task, claimed: &Claimed, file: &JobFile) -> io::Result<Take> {
     let work = match shared.folders.work(&file.root) {
         Ok(work) => work,
-        Err(e) if dir::is_not_found(&e) => {
-            return Ok(Take::Hold(format!("the folder {} is not there", text::path(&file.root)), BLOCKED_RETRY));
-        }
+        Err(e) if is_nowhere(&e) => return Ok(not_there(file)),
         Err(e) => return Err(e),
     };
-    let dir = work.make_sub_unsynced(OsStr::new(&claimed.job.to_string()), 0o700)?;
+    let id = OsString::from(claimed.job.to_string());
+    // A charged attempt had the file, and so did one that has left its folder behind.
+    let was_ours = claimed.spent > 1 || (claimed.attempt > 1 && work.stat(&id)?.is_some());
+    let dir = Arc::new(work.make_sub_unsynced(&id, 0o700)?);
     if dir.stat(&file.name)?.is_some() {
-        drop_copied_source(shared, file, &dir)?;
-        return Ok(ours(work, dir, file.name.clone(), None)?);
+        finish_source(shared, file, &dir)?;
+        return ours(work, dir, file.name.clone(), None);
     }
+    let taken = from_source(shared, task, claimed, file, &work, &dir, was_ours);
+    if !matches!(taken, Ok(Take::Taken(_))) {
+        // Empty, or it holds what a later start puts back.
+        let _ = work.rmdir(&id);
+    }
+    taken
+}
+
+/// Takes the file from where it landed, or from where a failure left it.
+fn from_source(
+    shared: &Shared,
+    task: &Task,
+    claimed: &Claimed,
+    file: &JobFile,
+    work: &Arc<Dir>,
+    dir: &Arc<Dir>,
+    was_ours: bool,
+) -> io::Result<Take> {
+    let gone = || if shared.roots.is_same(&file.root) { missing(file, was_ours) } else { not_there(file) };
     let parent = match source_folder(shared, file) {
         Ok(parent) => parent,
-        Err(e) if dir::is_not_found(&e) => return Ok(missing(claimed, &work, &dir)),
+        Err(e) if is_nowhere(&e) => return Ok(gone()),
         Err(e) => return Err(e),
     };
-    let source = file.path.file_name().unwrap_or(file.path.as_os_str()).to_owned();
-    let Some(stat) = parent.stat(&source)? else { return Ok(missing(claimed, &work, &dir)) };
-    if let Some(refused) = refuse(task, claimed, file, &stat) {
-        let _ = work.rmdir(OsStr::new(&claimed.job.to_string()));
+    let source = file.source_name();
+    let Some(stat) = parent.stat(source)? else { return Ok(gone()) };
+    if let Some(refused) = refuse(task, file, &stat, was_ours) {
         return Ok(refused);
     }
     crash::point("s3.before_move");
     let by_copy = stat.facts.nlink > 1 || matches!(&task.trigger, Trigger::Watch(w) if w.claim == ClaimBy::Copy);
-    if by_copy {
-        copy_in(&parent, &source, &dir, &file.name, claimed)?;
-    } else {
-        match parent.rename_to(&source, &dir, &file.name) {
-            Ok(()) => {}
-            Err(e) if dir::is_cross_device(&e) => copy_in(&parent, &source, &dir, &file.name, claimed)?,
-            Err(e) if dir::is_not_found(&e) => return Ok(missing(claimed, &work, &dir)),
-            Err(e) => return Err(e),
+    let moved = if by_copy { None } else { Some(parent.rename_to(source, dir, &file.name)) };
+    match moved {
+        Some(Ok(())) => {}
+        Some(Err(e)) if is_nowhere(&e) => return Ok(gone()),
+        Some(Err(e)) if !dir::is_cross_device(&e) => return Err(e),
+        None | Some(Err(_)) => {
+            let temp = temp_name(claimed.job, claimed.attempt, u32::MAX);
+            if !copy_in(&parent, source, &stat, dir, &file.name, &temp)? {
+                return Ok(settles(task));
+            }
         }
     }
     crash::point("s3.after_move");
-    let taken = ours(work, dir, file.name.clone(), Some(Arc::clone(&parent)))?;
+    let taken = ours(Arc::clone(work), Arc::clone(dir), file.name.clone(), Some(Arc::clone(&parent)))?;
     if let Take::Taken(taken) = &taken
-        && !by_copy
+        && matches!(moved, Some(Ok(())))
         && is_first(file)
         && stat.facts.ino != taken.facts.ino
     {
         // Another file got the name between the look and the rename: it is not ours to work on.
-        return put_back(&parent, &source, taken, claimed);
+        return put_back(&parent, source, taken, claimed);
     }
     Ok(taken)
+}
+
+/// A name that cannot lead to a file any more. A link in the way counts: the scan would not follow it either.
+fn is_nowhere(e: &io::Error) -> bool {
+    dir::is_not_found(e) || matches!(e.raw_os_error(), Some(libc::ENOTDIR | libc::ELOOP))
 }
 
 /// Whether the file comes from its watched folder, not from `failed/` by an operator's retry.
@@ -151,43 +172,53 @@ fn source_folder(shared: &Shared, file: &JobFile) -> io::Result<Arc<Dir>> {
 }
 
 /// Why this file is not taken, if it is not.
-fn refuse(task: &Task, claimed: &Claimed, file: &JobFile, stat: &Stat) -> Option<Take> {
-    if stat.kind != Kind::File {
-        return Some(Take::Gone("input_replaced", "the name now stands for something that is not a regular file".into()));
-    }
-    if !is_first(file) {
+fn refuse(task: &Task, file: &JobFile, stat: &Stat, was_ours: bool) -> Option<Take> {
+    if !is_first(file) && stat.kind == Kind::File {
         // An operator may have mended it: another inode, size or time is what we hope for.
         return None;
     }
-    if claimed.attempt == 1 && stat.facts.ino != file.facts.ino {
-        return Some(Take::Gone("input_replaced", "another file took its name before it was claimed".into()));
+    if stat.kind != Kind::File || stat.facts.ino != file.facts.ino {
+        if was_ours {
+            return Some(missing(file, was_ours));
+        }
+        let message = "something else took its name before it was claimed";
+        return Some(Take::Gone("input_replaced", message.into()));
     }
-    if !stat.facts.same(&file.facts) {
-        let settle = match &task.trigger {
-            Trigger::Watch(w) => w.settle,
-            Trigger::After(_) | Trigger::Manual => Duration::from_secs(2),
-        };
-        return Some(Take::Hold("it changed after it had landed: it settles again".into(), settle));
-    }
-    None
+    (!stat.facts.same(&file.facts)).then(|| settles(task))
+}
+
+/// It is being written to: it settles again, and the folder's watcher tells the queue what it looks like then.
+fn settles(task: &Task) -> Take {
+    let settle = match &task.trigger {
+        Trigger::Watch(w) => w.settle,
+        Trigger::After(_) | Trigger::Manual => Duration::from_secs(2),
+    };
+    Take::Hold("it changed after it had landed: it settles again".into(), settle)
 }
 
 /// Neither at its path nor in WORK.
-fn missing(claimed: &Claimed, work: &Dir, dir: &Dir) -> Take {
-    let name = dir.path().file_name().unwrap_or_default();
-    // Empty, or it would hold the file; a later sweep takes what is left.
-    let _ = work.rmdir(name);
-    if claimed.attempt > 1 {
-        Take::Failed(Failure::permanent("input_vanished", "the file is neither where it was left nor in the work folder"))
+fn missing(file: &JobFile, was_ours: bool) -> Take {
+    if !is_first(file) {
+        let message = format!("the file is no longer where the failure left it: {}", text::path(&file.path));
+        Take::Failed(Failure::permanent("input_gone", message))
+    } else if was_ours {
+        let message = "the file is neither where it landed nor in the work folder";
+        Take::Failed(Failure::permanent("input_vanished", message))
     } else {
         Take::Gone("input_gone", "the file went away before it was claimed".into())
     }
 }
 
-fn ours(work: Arc<Dir>, dir: Dir, name: OsString, from: Option<Arc<Dir>>) -> io::Result<Take> {
+/// The root is away, or another folder lies there: its files are not gone.
+fn not_there(file: &JobFile) -> Take {
+    let root = text::path(&file.root);
+    Take::Hold(format!("the folder that the file landed in is away, perhaps not mounted: {root}"), BLOCKED_RETRY)
+}
+
+fn ours(work: Arc<Dir>, dir: Arc<Dir>, name: OsString, from: Option<Arc<Dir>>) -> io::Result<Take> {
     match dir.open_read(&name) {
         Ok((file, stat)) => {
-            Ok(Take::Taken(Box::new(Taken { work, dir, name, file, facts: stat.facts, from })))
+            Ok(Take::Taken(Box::new(Taken { work, dir, name, file, facts: stat.facts, from, lost: false })))
         }
         Err(e) if dir::is_not_regular(&e) => {
             Ok(Take::Failed(Failure::permanent("not_regular", "it is not a regular file")))
@@ -196,51 +227,58 @@ fn ours(work: Arc<Dir>, dir: Dir, name: OsString, from: Option<Arc<Dir>>) -> io:
     }
 }
 
+/// Under its own name, or the next one that is free: in the folder it is found again, in WORK it would lie unseen.
 fn put_back(parent: &Dir, source: &OsStr, taken: &Taken, claimed: &Claimed) -> io::Result<Take> {
-    match taken.dir.rename_to(&taken.name, parent, source) {
-        Ok(()) => {
-            let _ = taken.work.rmdir(OsStr::new(&claimed.job.to_string()));
-            Ok(Take::Gone("input_replaced", "another file took its name before it was claimed".into()))
+    for name in candidates(source, claimed.job) {
+        match taken.dir.rename_to(&taken.name, parent, &name) {
+            Ok(()) => break,
+            Err(e) if dir::is_exists(&e) => {}
+            Err(e) => return Err(e),
         }
-        // The name is taken again: the file stays in WORK and the next start makes a job of it.
-        Err(e) if dir::is_exists(&e) => {
-            Ok(Take::Gone("input_replaced", "another file took its name; it was left in the work folder".into()))
-        }
-        Err(e) => Err(e),
     }
+    Ok(Take::Gone("input_replaced", "another file took its name before it was claimed".into()))
 }
 
 /// Copies under a temporary name, syncs, compares the bytes on the way back, and only then gives it its name. The
-/// source goes last: whoever finds both knows that the copy is whole.
-fn copy_in(from: &Dir, source: &OsStr, to: &Dir, name: &OsStr, claimed: &Claimed) -> io::Result<()> {
+/// source goes last: whoever finds both knows that the copy is whole. False: the source is not the file that was
+/// `seen`, or changed meanwhile, and nothing was taken.
+pub fn copy_in(from: &Dir, source: &OsStr, seen: &Stat, to: &Dir, name: &OsStr, temp: &OsStr) -> io::Result<bool> {
     let (mut input, stat) = from.open_read(source)?;
-    let temp = crate::files::names::temp_name(claimed.job, claimed.attempt, u32::MAX);
-    if to.stat(&temp)?.is_some() {
-        to.unlink(&temp)?;
+    if !stat.facts.same(&seen.facts) {
+        return Ok(false);
     }
-    copy_verified(&mut input, to, &temp)?;
-    to.rename_to(&temp, to, name)?;
+    if to.stat(temp)?.is_some() {
+        to.unlink(temp)?;
+    }
+    copy_verified(&mut input, to, temp)?;
+    crash::point("s3.copying");
+    if !Stat::of(&input)?.facts.same(&stat.facts) {
+        to.unlink(temp)?;
+        return Ok(false);
+    }
+    to.rename_to(temp, to, name)?;
     to.sync()?;
     crash::point("s3.copied");
     if from.stat(source)?.is_some_and(|s| s.facts.same(&stat.facts)) {
         from.unlink(source)?;
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Copies `input` to a new file, syncs it and reads it back: the hashes must agree.
+/// Copies `input` to a new file, syncs it and reads it back: the hashes must agree. After an error nothing is left of
+/// the copy, least of all on a disk that is full.
 pub fn copy_verified(input: &mut File, to: &Dir, name: &OsStr) -> io::Result<Facts> {
-    let mut output = to.create_new(name, 0o600)?;
-    let mut hash = blake3::Hasher::new();
-    let mut buffer = vec![0; COPY_BUFFER];
-    loop {
-        let n = input.read(&mut buffer)?;
-        if n == 0 {
-            break;
-        }
-        hash.update(&buffer[..n]);
-        output.write_all(&buffer[..n])?;
+    let output = to.create_new(name, 0o600)?;
+    let copied = copy_all(input, output, to, name);
+    if copied.is_err() {
+        // The error of the copy is the one that matters.
+        let _ = to.unlink(name);
     }
+    copied
+}
+
+fn copy_all(input: &mut File, mut output: File, to: &Dir, name: &OsStr) -> io::Result<Facts> {
+    let sent = hash(input, |piece| output.write_all(piece))?;
     if let Ok(meta) = input.metadata() {
         // The copy keeps its times where it can; they are a convenience, not a promise.
         let _ = output.set_permissions(meta.permissions());
@@ -250,30 +288,49 @@ pub fn copy_verified(input: &mut File, to: &Dir, name: &OsStr) -> io::Result<Fac
     }
     output.sync_all()?;
     let (mut back, stat) = to.open_read(name)?;
-    let mut again = blake3::Hasher::new();
-    loop {
-        let n = back.read(&mut buffer)?;
-        if n == 0 {
-            break;
-        }
-        again.update(&buffer[..n]);
-    }
-    if hash.finalize() != again.finalize() {
-        to.unlink(name)?;
+    if hash(&mut back, |_| Ok(()))? != sent {
         return Err(io::Error::other("the copy differs from its source"));
     }
     Ok(stat.facts)
 }
 
-/// A copy in WORK is only ever there whole, so the source that it was made of may go.
-fn drop_copied_source(shared: &Shared, file: &JobFile, dir: &Dir) -> io::Result<()> {
-    let Some(ours) = dir.stat(&file.name)? else { return Ok(()) };
-    if ours.facts.ino == file.facts.ino {
-        return Ok(());
+/// The hash of a file from where it stands, each piece handed on.
+fn hash(file: &mut File, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<blake3::Hash> {
+    let mut hash = blake3::Hasher::new();
+    let mut buffer = vec![0; COPY_BUFFER];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hash.finalize()),
+            Ok(n) => {
+                hash.update(&buffer[..n]);
+                each(&buffer[..n])?;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
     }
-    let Ok(parent) = source_folder(shared, file) else { return Ok(()) };
-    let name = file.path.file_name().unwrap_or(file.path.as_os_str());
-    if parent.stat(name)?.is_some_and(|s| s.facts.same(&file.facts)) && ours.facts.size == file.facts.size {
+}
+
+/// Ends a move into WORK that a crash cut between its two names: a link pair loses the old one, and so does a copy,
+/// which is only ever there whole. Nothing is removed that is not certainly in WORK too.
+pub fn finish_source(shared: &Shared, file: &JobFile, dir: &Dir) -> io::Result<()> {
+    let parent = match source_folder(shared, file) {
+        Ok(parent) => parent,
+        Err(e) if is_nowhere(&e) => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let name = file.source_name();
+    let (Some(source), Some(ours)) = (parent.stat(name)?, dir.stat(&file.name)?) else { return Ok(()) };
+    let is_copied = || -> io::Result<bool> {
+        // Under `failed/` it may have been mended after it was recorded; nothing new lands there.
+        if (is_first(file) && !source.facts.same(&file.facts)) || source.facts.size != ours.facts.size {
+            return Ok(false);
+        }
+        let (mut there, _) = parent.open_read(name)?;
+        let (mut here, _) = dir.open_read(&file.name)?;
+        Ok(hash(&mut there, |_| Ok(()))? == hash(&mut here, |_| Ok(()))?)
+    };
+    if source.is_same_inode(&ours) || (source.kind == Kind::File && is_copied()?) {
         parent.unlink(name)?;
     }
     Ok(())

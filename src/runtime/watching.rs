@@ -2,29 +2,33 @@
 
 use super::locks::{self, Lock};
 use super::shared::{Event, Shared};
-use crate::error::Fatal;
+use crate::config::Config;
+use crate::error::{Exit, Fatal};
 use crate::files::dir::Dir;
 use crate::kernel::Input;
 use crate::model::action::Level;
-use crate::model::job::Landed;
+use crate::model::job::{Landed, OURS};
 use crate::model::ledger::StoreError;
 use crate::model::ports::Spawner;
 use crate::model::view::{Gravity, Listed};
-use crate::model::{Unmatched, text};
+use crate::model::{Unmatched, crash, text};
 use crate::triggers::watch::{LandError, LandedCount, Landing, Root, RootControl, RootStatus, Stray, WatchSpec, specs};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The folders that are watched now.
 #[derive(Default)]
 pub struct Watching {
     roots: Mutex<Vec<Watched>>,
+    /// The locks of all folders that were ever watched. One that a reload no longer names stays locked: jobs may still
+    /// have their files in its work folder.
+    locks: Mutex<HashMap<PathBuf, Lock>>,
 }
 
 struct Watched {
     dir: PathBuf,
     control: RootControl,
-    _lock: Lock,
 }
 
 struct Lander(Arc<Shared>);
@@ -32,7 +36,9 @@ struct Lander(Arc<Shared>);
 impl Landing for Lander {
     fn land(&self, batch: Vec<Landed>) -> Result<LandedCount, LandError> {
         let shared = &self.0;
+        crash::point("s1.before_land");
         let landed = shared.tracker.handle().block_on(shared.ledger.land(batch, shared.now()));
+        crash::point("s1.after_land");
         match landed {
             Ok(landing) => {
                 if landing.new > 0 {
@@ -63,29 +69,58 @@ impl Landing for Lander {
 }
 
 impl Watching {
-    /// Starts to watch what the configuration says: each folder is locked, scanned once, and then left to its thread.
-    /// Answers how many files the first scans found new.
-    pub fn start(&self, shared: &Arc<Shared>) -> Result<u64, Fatal> {
-        let config = shared.config.load_full();
-        let mut new = 0;
-        for spec in wanted(shared) {
-            new += self.add(shared, spec, &config.path)?;
+    /// Makes and locks every folder that a configuration watches. It comes before anything is looked at or moved in
+    /// them: the work folder of another supervisor must not be touched. Two names of one folder are refused.
+    pub fn lock(&self, shared: &Shared, config: &Config) -> Result<(), Fatal> {
+        let mut seen: HashMap<(u64, u64), PathBuf> = HashMap::new();
+        for dir in config.roots() {
+            let opened = Dir::create_all(dir).and_then(|opened| opened.stat_self());
+            let facts = opened.map_err(|e| Fatal::io("create the watched folder", dir, &e))?.facts;
+            if let Some(other) = seen.insert((facts.dev, facts.ino), dir.to_owned()) {
+                let (one, two) = (text::path(&other), text::path(dir));
+                return Err(Fatal::new(Exit::Config, format!("two watched folders are one: {one} and {two}"))
+                    .hint("watch it under one name only"));
+            }
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            if !locks.contains_key(dir) {
+                let had_ours = dir.join(OURS).is_dir();
+                locks.insert(dir.to_owned(), locks::root(dir, &config.path)?);
+                shared.roots.locked(dir, had_ours);
+            }
         }
-        Ok(new)
+        Ok(())
     }
 
-    fn add(&self, shared: &Arc<Shared>, spec: WatchSpec, config: &Path) -> Result<u64, Fatal> {
+    /// Starts to watch what the configuration says: each folder, locked before, is scanned once and then left to its
+    /// thread. Answers how many files the first scans found new, or the first error; the other folders are watched
+    /// all the same.
+    pub fn start(&self, shared: &Arc<Shared>) -> Result<u64, Fatal> {
+        let mut new = Ok(0);
+        for spec in wanted(shared) {
+            new = match (self.add(shared, spec), new) {
+                (Ok(more), Ok(new)) => Ok(new + more),
+                (Err(e), Ok(_)) | (_, Err(e)) => Err(e),
+            };
+        }
+        new
+    }
+
+    fn add(&self, shared: &Arc<Shared>, spec: WatchSpec) -> Result<u64, Fatal> {
         let dir = spec.dir.clone();
-        Dir::create_all(&dir).map_err(|e| Fatal::io("create the watched folder", &dir, &e))?;
-        let lock = locks::root(&dir, config)?;
         let mut root = Root::new(spec, Arc::clone(&shared.clock));
         let landing = Lander(Arc::clone(shared));
-        let found = root.first_scan(&landing).map_err(|e| Fatal::io("scan", &dir, &e))?;
         let control = root.control();
+        // Before the scan, which may take long: a stop must reach it.
+        let watched = Watched { dir: dir.clone(), control: control.clone() };
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
+        let found = root.first_scan(&landing);
         let name = format!("watch {}", text::path(&dir));
         shared.tracker.thread(name, Box::new(move || root.run(&landing)));
-        self.roots.lock().unwrap_or_else(PoisonError::into_inner).push(Watched { dir, control, _lock: lock });
-        Ok(found.new)
+        match found {
+            Ok(found) => Ok(found.new),
+            Err(_) if control.is_stopped() => Ok(0),
+            Err(e) => Err(Fatal::io("scan", &dir, &e)),
+        }
     }
 
     /// After a reload: every folder gets the tasks of the new configuration. A folder that cannot be watched is said.
@@ -99,7 +134,7 @@ impl Watching {
         }
     }
 
-    /// Tells every thread to end, and gives the folders free.
+    /// Tells every thread to end.
     pub fn stop(&self) {
         for watched in self.roots.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             watched.control.stop();

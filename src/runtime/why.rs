@@ -29,7 +29,10 @@ pub fn job(shared: &Shared, running: bool, job: &JobView) -> Vec<String> {
     match job.state {
         JobState::Running | JobState::Placing | JobState::Succeeded => return reasons,
         JobState::Failed => {
-            reasons.push(format!("it has failed after {} of {} attempts: an operator decides", job.spent, job.max_attempts));
+            reasons.push(format!(
+                "it has failed after {} of {} attempts: an operator decides",
+                job.spent, job.max_attempts
+            ));
             return reasons;
         }
         JobState::Skipped | JobState::Cancelled => {
@@ -85,7 +88,9 @@ impl Explain for Reasons {
             let mut reasons = task(&this.shared, this.running, &name);
             if reasons.is_empty() {
                 reasons.push(match &known.trigger {
-                    Trigger::Watch(w) => format!("nothing holds it: it runs when a file lands in {}", crate::model::text::path(&w.dir)),
+                    Trigger::Watch(w) => {
+                        format!("nothing holds it: it runs when a file lands in {}", crate::model::text::path(&w.dir))
+                    }
                     Trigger::After(a) => format!("nothing holds it: it runs after {}", a.tasks.join(", ")),
                     Trigger::Manual => "nothing holds it: it runs when it is triggered".into(),
                 });

@@ -3,6 +3,7 @@
 
 use super::desk::{JobDesk, Left};
 use super::pipeline::Pipeline;
+use super::ruling;
 use super::shared::{Event, Live, Shared};
 use super::stop::StopSwitch;
 use super::take::{self, Take, Taken};
@@ -38,6 +39,7 @@ pub struct Ended {
 }
 
 /// How an attempt ended.
+#[expect(clippy::large_enum_variant, reason = "one for each attempt, moved twice; the large one is the usual one")]
 pub enum End {
     /// The action ran.
     Worked {
@@ -56,15 +58,80 @@ pub enum End {
     Hold(String, Duration),
 }
 
-/// Runs one attempt and hands it to the pipeline.
-pub async fn attempt(shared: Arc<Shared>, pipeline: Pipeline, claimed: Claimed, task: Arc<Task>, live: Arc<Live>) {
-    let began = Instant::now();
-    let job = claimed.job;
-    shared.log.append(Level::Debug, Some(&claimed.task), Some(job), None, &format!("started, attempt {}", claimed.attempt));
-    let ended = run(&shared, claimed, task, &live).await;
-    shared.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
-    shared.tell(Event::Kernel(Input::Ended { job, took: began.elapsed() })).await;
-    pipeline.push(ended).await;
+/// Starts one attempt: on a thread for blocking work, and as a task from there if its action is one. It is handed to the
+/// pipeline when it has ended.
+pub fn start(shared: &Arc<Shared>, pipeline: Pipeline, claimed: Claimed, task: Arc<Task>, live: Arc<Live>) {
+    use crate::model::ports::Spawner;
+    let shared = Arc::clone(shared);
+    let tracker = Arc::clone(&shared.tracker);
+    tracker.blocking(Box::new(move || {
+        let began = Instant::now();
+        let desk = Arc::new(JobDesk::new(Arc::clone(&shared), claimed.clone(), Arc::clone(&live)));
+        let caught = std::panic::catch_unwind(AssertUnwindSafe(|| begin(&shared, &claimed, &task, &desk, &live)));
+        let (begun, vars) = caught.unwrap_or_else(|p| {
+            let failure = panicked(&payload(p.as_ref()));
+            (Begun::Over(worked(Err(failure), None, None, &desk)), Vars::default())
+        });
+        let attempt = Attempt { shared: Arc::clone(&shared), pipeline, claimed, task, vars, began };
+        match begun {
+            Begun::Over(end) => attempt.over_blocking(end),
+            Begun::Working(work, taken) => {
+                // Short work in this process says only how it ended.
+                let size =
+                    attempt.claimed.file.as_ref().map_or_else(String::new, |f| format!(", {} bytes", f.facts.size));
+                let line = format!("started {}{size}", text::bytes(&attempt.claimed.label));
+                shared.say(Level::Info, &attempt.claimed, &line);
+                let running = attempt.run(work, taken, desk, live);
+                shared.tracker.task("attempt", Box::pin(running));
+            }
+        }
+    }));
+}
+
+/// An attempt on its way.
+struct Attempt {
+    shared: Arc<Shared>,
+    pipeline: Pipeline,
+    claimed: Claimed,
+    task: Arc<Task>,
+    vars: Vars,
+    began: Instant,
+}
+
+impl Attempt {
+    async fn run(
+        self,
+        work: BoxFuture<Result<Report, Failure>>,
+        mut taken: Option<Box<Taken>>,
+        desk: Arc<JobDesk>,
+        live: Arc<Live>,
+    ) {
+        let result =
+            AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
+        crash::point("s4.after_work");
+        remove_scratch(&scratch(&self.shared, &self.claimed));
+        let result = checked(result, &mut taken);
+        let end = worked(result, live.stop.reason(), taken, &desk);
+        let (shared, pipeline) = (Arc::clone(&self.shared), self.pipeline.clone());
+        let (event, ended) = self.end(end);
+        shared.tell(event).await;
+        pipeline.push(ended).await;
+    }
+
+    /// On a thread for blocking work.
+    fn over_blocking(self, end: End) {
+        let (shared, pipeline) = (Arc::clone(&self.shared), self.pipeline.clone());
+        let (event, ended) = self.end(end);
+        shared.tell_blocking(event);
+        pipeline.push_blocking(ended);
+    }
+
+    fn end(self, end: End) -> (Event, Ended) {
+        let Self { shared, claimed, task, vars, began, .. } = self;
+        shared.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&claimed.job);
+        let event = Event::Kernel(Input::Ended { job: claimed.job, took: began.elapsed() });
+        (event, Ended { claimed, task, end, vars, at: shared.now() })
+    }
 }
 
 /// A live entry for an attempt that is about to start.
@@ -73,44 +140,26 @@ pub fn live(task: &Task) -> Arc<Live> {
     Arc::new(Live { stop: Arc::new(StopSwitch::new(deadline)), progress: Mutex::new(Progress::default()) })
 }
 
+#[expect(clippy::large_enum_variant, reason = "one for each attempt, and the large one is the usual one")]
 enum Begun {
     Over(End),
     Working(BoxFuture<Result<Report, Failure>>, Option<Box<Taken>>),
 }
 
-async fn run(shared: &Arc<Shared>, claimed: Claimed, task: Arc<Task>, live: &Arc<Live>) -> Ended {
-    let desk = Arc::new(JobDesk::new(Arc::clone(shared), claimed.clone(), Arc::clone(live)));
-    let begin = {
-        let (shared, claimed, task) = (Arc::clone(shared), claimed.clone(), Arc::clone(&task));
-        let (desk, live) = (Arc::clone(&desk), Arc::clone(live));
-        move || begin(&shared, &claimed, &task, &desk, &live)
-    };
-    let (begun, vars) = shared.tracker.run(begin).await.unwrap_or_else(|| {
-        let end = worked(Err(panicked("the worker")), None, None, &desk);
-        (Begun::Over(end), Vars::default())
-    });
-    let end = match begun {
-        Begun::Over(end) => end,
-        Begun::Working(work, taken) => {
-            let result = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
-            remove_scratch(&scratch(shared, &claimed));
-            let result = result.and_then(|report| taken.as_ref().map_or(Ok(()), |t| t.check()).map(|()| report));
-            worked(result, live.stop.reason(), taken, &desk)
-        }
-    };
-    Ended { claimed, task, end, vars, at: shared.now() }
-}
-
 /// On a thread for blocking work: takes the file, and runs the action here if it blocks.
 fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<JobDesk>, live: &Live) -> (Begun, Vars) {
     let mut vars = vars(shared, claimed, task);
-    let taken = match claimed.file.as_ref().map(|file| take::take(shared, task, claimed, file)) {
+    let mut taken = match claimed.file.as_ref().map(|file| take::take(shared, task, claimed, file)) {
         None => None,
         Some(Take::Taken(taken)) => Some(taken),
         Some(Take::Gone(code, message)) => return (Begun::Over(End::Gone(code, message)), vars),
         Some(Take::Hold(reason, wait)) => return (Begun::Over(End::Hold(reason, wait)), vars),
         Some(Take::Failed(failure)) => return (Begun::Over(worked(Err(failure), None, None, desk)), vars),
     };
+    if let Some(why) = live.stop.reason() {
+        let failure = Failure::transient(ruling::NOT_BEGUN, "stopped before it began");
+        return (Begun::Over(worked(Err(failure), Some(why), taken, desk)), vars);
+    }
     let input = match taken.as_deref().map(|t| open(t, claimed)).transpose() {
         Ok(input) => input,
         Err(failure) => return (Begun::Over(worked(Err(failure), None, taken, desk)), vars),
@@ -132,7 +181,8 @@ fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<J
         desk: Arc::clone(desk) as Arc<dyn crate::model::action::Desk>,
     };
     crash::point("s4.before_work");
-    match Arc::clone(&task.action).work(order) {
+    let begun = std::panic::catch_unwind(AssertUnwindSafe(|| Arc::clone(&task.action).work(order)));
+    match begun.unwrap_or_else(|p| Work::Blocking(Box::new(move || Err(panicked(&payload(p.as_ref())))))) {
         Work::Async(work) => {
             if let Err(e) = std::fs::create_dir_all(scratch(shared, claimed)) {
                 let failure = Failure::io("scratch", "create", &scratch(shared, claimed), &e);
@@ -142,13 +192,23 @@ fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<J
         }
         Work::Blocking(work) => {
             shared.large.fetch_add(u32::from(large), Ordering::SeqCst);
-            let result = std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
+            let result = std::panic::catch_unwind(AssertUnwindSafe(work))
+                .unwrap_or_else(|p| Err(panicked(&payload(p.as_ref()))));
             shared.large.fetch_sub(u32::from(large), Ordering::SeqCst);
             crash::point("s4.after_work");
-            let result = result.and_then(|report| taken.as_ref().map_or(Ok(()), |t| t.check()).map(|()| report));
+            let result = checked(result, &mut taken);
             (Begun::Over(worked(result, live.stop.reason(), taken, desk)), vars)
         }
     }
+}
+
+/// S4 afterwards, also when the work failed: what is set aside is what lies in WORK then.
+fn checked(result: Result<Report, Failure>, taken: &mut Option<Box<Taken>>) -> Result<Report, Failure> {
+    let checked = taken.as_mut().map_or(Ok(()), |t| t.check());
+    if taken.as_ref().is_some_and(|t| t.lost) {
+        *taken = None;
+    }
+    result.and_then(|report| checked.map(|()| report))
 }
 
 fn worked(result: Result<Report, Failure>, stop: Option<Stop>, taken: Option<Box<Taken>>, desk: &JobDesk) -> End {

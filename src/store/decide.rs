@@ -49,7 +49,9 @@ impl Txn<'_> {
             return Ok(Decided::Lost);
         }
         let cancels = matches!(&d.verdict, Verdict::Place { outcome: Outcome::Cancelled, .. });
-        if let (Some(action), Fence::Attempt(_), false) = (row.cancel_action, d.fence, cancels) {
+        // What cannot be written down now cannot be cancelled now either: it is held, and its next claim knows.
+        let holds_off = matches!(d.verdict, Verdict::Hold { .. });
+        if let (Some(action), Fence::Attempt(_), false, false) = (row.cancel_action, d.fence, cancels, holds_off) {
             return Ok(Decided::CancelInstead(action));
         }
         touched.push(row.task);
@@ -151,6 +153,9 @@ impl Txn<'_> {
         self.moved(row.task, (row.state, row.spent), (JobState::Placing, spent));
         self.insert_moves(d.job, row.attempt, moves)?;
         self.place_files(d, *outcome, original.as_deref(), record.as_deref())?;
+        if let Some(action) = d.action {
+            self.sql("INSERT OR IGNORE INTO action_job(job, action) VALUES (?1, ?2)")?.execute((d.job, action))?;
+        }
         if moves.is_empty() {
             if let Some((_, started)) = self.finish_one(d.job, d.at)? {
                 touched.extend(started);

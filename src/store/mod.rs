@@ -46,7 +46,8 @@ use writer::Writer;
 /// is called.
 #[derive(Clone)]
 pub struct Store {
-    writer: Arc<Writer>,
+    /// None where it was opened for reading only: every write is answered with [`StoreError::Closed`].
+    writer: Option<Arc<Writer>>,
     queries: Arc<Queries>,
     path: PathBuf,
 }
@@ -57,8 +58,14 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, Fatal> {
         let opened = open::for_writing(path)?;
         let queries = Arc::new(Queries::open(path)?);
-        let writer = Arc::new(Writer::start(opened)?);
+        let writer = Some(Arc::new(Writer::start(opened)?));
         Ok(Self { writer, queries, path: path.to_owned() })
+    }
+
+    /// Opens the database for reading only; one that was never made reads as empty. Needs no lock.
+    pub fn open_read_only(path: &Path) -> Result<Self, Fatal> {
+        let queries = if path.exists() { Queries::open(path)? } else { Queries::empty()? };
+        Ok(Self { writer: None, queries: Arc::new(queries), path: path.to_owned() })
     }
 
     /// The read side.
@@ -76,12 +83,14 @@ impl Store {
     /// The newest revision that is on the disk.
     #[must_use]
     pub fn rev(&self) -> i64 {
-        self.writer.rev()
+        self.writer.as_ref().map_or(0, |w| w.rev())
     }
 
     /// Commits what is waiting, notes a clean stop, and closes the writing connection.
     pub fn close(&self) {
-        self.writer.close();
+        if let Some(writer) = &self.writer {
+            writer.close();
+        }
     }
 
     fn run<T: Send + 'static>(
@@ -89,7 +98,10 @@ impl Store {
         class: Class,
         op: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Reply<T> {
-        self.writer.submit(class, op)
+        match &self.writer {
+            Some(writer) => writer.submit(class, op),
+            None => Box::pin(std::future::ready(Err(StoreError::Closed))),
+        }
     }
 }
 
@@ -154,4 +166,10 @@ impl Ledger for Store {
     fn prune(&self, keep: Keep) -> Reply<u64> {
         self.run(Class::Retention, move |t| t.prune(&keep))
     }
+}
+
+/// Version of the SQLite that is built in.
+#[must_use]
+pub fn sqlite_version() -> String {
+    rusqlite::version().to_owned()
 }

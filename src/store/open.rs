@@ -76,6 +76,14 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, Fatal> {
     Ok(conn)
 }
 
+/// An empty database in memory.
+pub(super) fn in_memory() -> Result<Connection, Fatal> {
+    let path = Path::new(":memory:");
+    let conn = Connection::open_in_memory().map_err(|e| damaged(path, &e.to_string()))?;
+    migrate(&conn, path)?;
+    Ok(conn)
+}
+
 /// Makes the database under a temporary name and renames it, so that a file under its own name is always whole.
 fn create(path: &Path) -> Result<(), Fatal> {
     let temp = with_suffix(path, ".new");
@@ -139,7 +147,7 @@ fn configure(conn: &Connection, path: &Path) -> Result<(), Fatal> {
     }
     conn.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF; \
-         PRAGMA journal_size_limit = {WAL_MAX}; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA temp_store = MEMORY;"
+         PRAGMA journal_size_limit = {WAL_MAX}; PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA temp_store = MEMORY;"
     ))
     .map_err(fault)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);

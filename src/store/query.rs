@@ -57,6 +57,11 @@ impl Queries {
         Ok(Self { path: path.to_owned(), idle: Mutex::new(vec![first]) })
     }
 
+    /// An empty database in memory, for a data folder that has none yet.
+    pub(super) fn empty() -> Result<Self, Fatal> {
+        Ok(Self { path: PathBuf::from(":memory:"), idle: Mutex::new(vec![open::in_memory()?]) })
+    }
+
     /// Runs a query on a connection of its own for the time being, on one state of the database.
     pub(super) fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();

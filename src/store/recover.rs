@@ -78,6 +78,7 @@ impl Txn<'_> {
                     planned_at: r.get(6)?,
                     file: job_file(r, 11)?,
                     upstream: Vec::new(),
+                    cancelled: r.get::<_, Option<i64>>(9)?.is_some(),
                 },
                 target_dirs: super::operate::paths_from_json(dirs.as_deref().unwrap_or("[]")),
                 cancel_action: r.get(9)?,

@@ -86,6 +86,7 @@ impl Writer {
             State::load(&opened.conn).map_err(|e| Fatal::new(Exit::Failed, "cannot read the database").because(e))?;
         let rev = Arc::new(AtomicI64::new(state.rev));
         let shared = Arc::clone(&rev);
+        // A thread of its own, for the life of the store.
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || serve(opened.conn, state, rx, &shared))

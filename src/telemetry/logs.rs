@@ -38,6 +38,8 @@ const PENDING_BYTES: usize = 3 * 1024 * 1024;
 const LINE_COST: usize = 160;
 /// The part of the supervisor that lines about the log itself come from.
 const TARGET: &str = "log";
+/// How much of the end of the newest file is read at the start, in bytes; the first line in it may be cut, and is left out.
+const TAIL: usize = 256 * 1024;
 
 /// The log. Cheap to call from anywhere; [`Log::flush`] and [`Log::page`] read and write files and belong on a thread
 /// for blocking work.
@@ -86,7 +88,10 @@ impl Log {
         }
         if let Some(last) = disk.list().last() {
             state.next = last.first.max(1);
-            for raw in last.read().split(|c| *c == b'\n') {
+            let whole = last.read();
+            // What came before is read from disk by whoever asks for it.
+            let tail = &whole[whole.len().saturating_sub(TAIL)..];
+            for raw in tail.split(|c| *c == b'\n') {
                 if let Ok(line) = serde_json::from_slice::<LogLine>(raw)
                     && line.seq >= state.next
                 {

@@ -3,7 +3,7 @@
 //! Nothing is opened before the first full buffer or the end, so that a small file that fails leaves no trace, and
 //! both files are asked for together, so that they take one suffix.
 
-use crate::model::{Desk, Failure, Input, OutputFile, text};
+use crate::model::{Desk, Failure, Input, OutputFile, crash, text};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -154,6 +154,7 @@ impl<'a> Sink<'a> {
         }
         let files = self.files()?;
         let sidecar = describe(files.get(1).map(|f| text::path(&f.target)).unwrap_or_default());
+        crash::point("s4.in_output");
         let mut json = serde_json::to_vec_pretty(&sidecar)
             .map_err(|e| Failure::permanent("internal", format!("cannot write the sidecar as JSON: {e}")))?;
         json.push(b'\n');

@@ -70,7 +70,6 @@ conformance! {
             placing(JobId(0), Outcome::Succeeded, None),
             Verdict::Retry { failure: boom(), at: Millis(9) },
             Verdict::Requeue { failure: boom() },
-            Verdict::Hold { reason: "x".into(), at: Millis(9) },
         ] {
             land(l, "a", 1..2);
             let c = claim(l, "a");
@@ -85,6 +84,21 @@ conformance! {
             assert_eq!(finish(l, c.job), Some(JobState::Cancelled));
             assert_eq!(ok(l.mark_cancel(action, vec![c.job])).refused[0].reason, "already cancelled");
         }
+    }
+
+    fn a_cancel_outlives_a_hold(l) {
+        land(l, "a", 1..2);
+        let c = claim(l, "a");
+        let action = action(l, "cancel");
+        ok(l.mark_cancel(action, vec![c.job]));
+        let hold = Verdict::Hold { reason: "the disk is full".into(), at: Millis(9) };
+        assert_eq!(end(l, &c, hold), Decided::Now(JobState::Waiting), "what cannot be written down is held all the same");
+        ok(l.due(Millis(10)));
+        let again = claim(l, "a");
+        assert!(again.cancelled, "the next claim knows");
+        assert_eq!(end(l, &again, placing(c.job, Outcome::Succeeded, None)), Decided::CancelInstead(action));
+        end(l, &again, placing(c.job, Outcome::Cancelled, None));
+        finish(l, c.job);
     }
 
     fn a_cancel_outlives_a_claim_that_is_put_back(l) {
@@ -173,12 +187,8 @@ fn who_did_what_is_shown_with_the_job() {
     land(&store, "a", 1..3);
     let job = run_one(&store, "a", Outcome::Failed).job;
     let skip = ok(store.record("skip", operator(Some("not needed")), None, Vec::new()));
-    let mut decision = Decision::new(
-        job,
-        Fence::Rev(facts(&store, job).rev),
-        placing(job, Outcome::Skipped, None),
-        Millis(70),
-    );
+    let mut decision =
+        Decision::new(job, Fence::Rev(facts(&store, job).rev), placing(job, Outcome::Skipped, None), Millis(70));
     decision.action = Some(skip);
     ok(store.decide(vec![decision]));
     finish(&store, job);

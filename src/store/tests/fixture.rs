@@ -19,9 +19,9 @@ fn fill(store: &Store) {
     land(store, "a", 1..10);
     let jobs = try_claim(store, "a", 7, 7, 20).jobs;
     let success = |c: &Claimed| {
-        let mut d =
-            Decision::new(c.job, Fence::Attempt(1), placing(c.job, Outcome::Succeeded, None), Millis(30));
-        d.outputs = vec![OutputRecord { path: format!("/srv/out/{}.json", c.job).into(), ino: 50, size: 12, mtime_ns: 7 }];
+        let mut d = Decision::new(c.job, Fence::Attempt(1), placing(c.job, Outcome::Succeeded, None), Millis(30));
+        d.outputs =
+            vec![OutputRecord { path: format!("/srv/out/{}.json", c.job).into(), ino: 50, size: 12, mtime_ns: 7 }];
         (d.rows, d.bytes_in) = (Some(3), Some(11));
         ok(store.decide(vec![d]));
     };

@@ -13,6 +13,7 @@ mod pages;
 mod plans;
 mod property;
 mod prune;
+mod rng;
 mod scale;
 mod simulation;
 
@@ -190,10 +191,7 @@ fn run_one(ledger: &dyn Ledger, task: &str, outcome: Outcome) -> Claimed {
     let claimed = claim(ledger, task);
     let failure = (outcome == Outcome::Failed).then(boom);
     if claimed.file.is_some() {
-        assert_eq!(
-            end(ledger, &claimed, placing(claimed.job, outcome, failure)),
-            Decided::Now(JobState::Placing)
-        );
+        assert_eq!(end(ledger, &claimed, placing(claimed.job, outcome, failure)), Decided::Now(JobState::Placing));
         assert_eq!(finish(ledger, claimed.job), Some(outcome.state()));
     } else {
         assert_eq!(end(ledger, &claimed, bare(outcome, failure)), Decided::Now(outcome.state()));

@@ -6,12 +6,8 @@ use std::collections::BTreeSet;
 pub const TASKS: [&str; 6] = ["a", "b", "ok", "bad", "any", "both"];
 
 /// Task, the tasks that it follows, and when.
-const FOLLOWERS: [(usize, &[usize], AfterOn); 4] = [
-    (2, &[0], AfterOn::AllOk),
-    (3, &[0], AfterOn::Failed),
-    (4, &[0], AfterOn::Any),
-    (5, &[0, 1], AfterOn::AnyOk),
-];
+const FOLLOWERS: [(usize, &[usize], AfterOn); 4] =
+    [(2, &[0], AfterOn::AllOk), (3, &[0], AfterOn::Failed), (4, &[0], AfterOn::Any), (5, &[0, 1], AfterOn::AnyOk)];
 
 #[derive(Clone, Debug)]
 pub struct Job {

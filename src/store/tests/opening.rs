@@ -31,7 +31,8 @@ fn refuses(dir: &Path, words: &str) {
     let said = why(&dir.join("store.db"));
     assert!(said.contains(words) && said.contains("hint:"), "{said}");
     let after = contents();
-    let changed = |(name, bytes): &(String, Vec<u8>)| before.iter().find(|b| b.0 == *name).is_none_or(|b| b.1 != *bytes);
+    let changed =
+        |(name, bytes): &(String, Vec<u8>)| before.iter().find(|b| b.0 == *name).is_none_or(|b| b.1 != *bytes);
     let changed: Vec<&String> = after.iter().filter(|f| changed(f)).map(|f| &f.0).collect();
     assert!(changed.is_empty() && after.len() == before.len(), "changed {changed:?}");
 }

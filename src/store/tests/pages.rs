@@ -51,7 +51,8 @@ fn sample() -> (TempDir, Store) {
     let retry = Verdict::Retry { failure: Failure::transient("busy", "say \"please\""), at: Millis(900) };
     end(&store, &jobs[5], retry);
     end(&store, &jobs[6], Verdict::Hold { reason: "no permission".into(), at: Millis(900) });
-    for (i, outcome, code) in [(0, Outcome::Failed, "boom"), (1, Outcome::Failed, "bang"), (2, Outcome::Succeeded, "")] {
+    for (i, outcome, code) in [(0, Outcome::Failed, "boom"), (1, Outcome::Failed, "bang"), (2, Outcome::Succeeded, "")]
+    {
         let failure = (outcome == Outcome::Failed).then(|| Failure::permanent(code, format!("{code} in class 7")));
         end(&store, &jobs[i], placing(jobs[i].job, outcome, failure));
     }
@@ -198,7 +199,9 @@ fn a_file_has_a_history_under_every_name_it_had() {
     d.outputs = vec![OutputRecord { path: "/srv/out/a-1.json".into(), ino: 8, size: 9, mtime_ns: 1 }];
     ok(store.decide(vec![d]));
     finish(&store, job);
-    for path in ["/srv/inbox/a-1.csv".into(), failed_path(job), "/srv/out/a-1.json".into(), "/srv/processed/1.csv".into()] {
+    for path in
+        ["/srv/inbox/a-1.csv".into(), failed_path(job), "/srv/out/a-1.json".into(), "/srv/processed/1.csv".into()]
+    {
         let found = store.queries().file(&path, NOW).unwrap();
         assert_eq!(ids(&found), [job.0], "{}", path.display());
         assert_eq!(found.jobs[0].outputs, ["/srv/out/a-1.json"]);
@@ -218,7 +221,10 @@ fn a_job_tells_its_whole_story() {
     assert_eq!((d.attempts[0].outcome.as_deref(), d.attempts[0].charged), (Some("failed"), true));
     assert_eq!((d.cause.as_ref().unwrap().open, d.cause.unwrap().total), (1, 1));
     let roles: Vec<_> = d.files.iter().map(|f| (f.role.as_str(), f.path.as_str())).collect();
-    assert_eq!(roles, [("in", "/srv/inbox/a-1.csv"), ("failed", "/srv/failed/1.csv"), ("record", "/srv/failed/1.csv.error.json")]);
+    assert_eq!(
+        roles,
+        [("in", "/srv/inbox/a-1.csv"), ("failed", "/srv/failed/1.csv"), ("record", "/srv/failed/1.csv.error.json")]
+    );
     assert_eq!(store.queries().job(JobId(999), NOW).unwrap(), None);
     let held = store.queries().job(JobId(7), NOW).unwrap().unwrap().job;
     assert_eq!((held.held.as_deref(), held.is_retry()), (Some("no permission"), false));
@@ -229,7 +235,10 @@ fn a_job_tells_its_whole_story() {
 fn the_overview_is_the_sum_of_its_tasks() {
     let (_dir, store) = sample();
     let o = store.queries().overview().unwrap();
-    assert_eq!((o.counts.failed, o.counts.waiting, o.counts.retry, o.counts.queued, o.counts.total()), (2, 2, 1, 2, 11));
+    assert_eq!(
+        (o.counts.failed, o.counts.waiting, o.counts.retry, o.counts.queued, o.counts.total()),
+        (2, 2, 1, 2, 11)
+    );
     assert_eq!(o.tasks.iter().map(|t| t.counts.total()).sum::<u64>(), 11);
     assert_eq!(o.oldest_queued, Some(Millis(10)));
     assert_eq!((store.queries().queued().unwrap(), store.queries().due_before(Millis(900)).unwrap()), (2, 2));
@@ -245,7 +254,12 @@ fn sizes_that_cannot_be_are_cut_and_read_back() {
     land(&store, "a", 1..2);
     let c = claim(&store, "a");
     let mut d = Decision::new(c.job, Fence::Attempt(1), placing(c.job, Outcome::Succeeded, None), Millis(1));
-    let huge = |n: u64| OutputRecord { path: format!("/srv/out/{n}").into(), ino: u64::MAX, size: u64::MAX - n, mtime_ns: i64::MIN };
+    let huge = |n: u64| OutputRecord {
+        path: format!("/srv/out/{n}").into(),
+        ino: u64::MAX,
+        size: u64::MAX - n,
+        mtime_ns: i64::MIN,
+    };
     (d.rows, d.bytes_in, d.outputs) = (Some(u64::MAX), Some(u64::MAX), vec![huge(0), huge(1)]);
     ok(store.decide(vec![d]));
     assert_eq!(finish(&store, c.job), Some(JobState::Succeeded));

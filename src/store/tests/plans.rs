@@ -28,7 +28,8 @@ fn plan(store: &Store, sql: &str) -> Vec<String> {
 fn never_scans(store: &Store, what: &str, sql: &str, may_sort: bool) {
     let plan = plan(store, sql);
     // A `count` of a bounded subquery scans that subquery, and the task table has a few rows.
-    let scans = plan.iter().any(|step| step.starts_with("SCAN ") && !step.starts_with("SCAN (subquery") && step != "SCAN t");
+    let scans =
+        plan.iter().any(|step| step.starts_with("SCAN ") && !step.starts_with("SCAN (subquery") && step != "SCAN t");
     let sorts = plan.iter().any(|step| step.contains("TEMP B-TREE"));
     assert!(!scans && (may_sort || !sorts), "{what}: {plan:#?}");
 }
@@ -55,8 +56,18 @@ fn nothing_on_the_writer_looks_through_all_jobs() {
     }
     // Due jobs are found by an index; their numbers are collected once, which is what IN does.
     never_scans(&store, "due", claim::PROMOTE.split(" RETURNING").next().unwrap(), false);
-    never_scans(&store, "own output", "SELECT 1 FROM job_file f JOIN job j ON j.id = f.job WHERE f.path = ? AND f.root = x'' AND f.dir = 1 AND j.task = ?", false);
-    never_scans(&store, "second sight", "SELECT 1 FROM job_file f WHERE f.root = ? AND f.path = ? AND f.ino = ? AND f.live = 1 AND f.dir = 0", false);
+    never_scans(
+        &store,
+        "own output",
+        "SELECT 1 FROM job_file f JOIN job j ON j.id = f.job WHERE f.path = ? AND f.root = x'' AND f.dir = 1 AND j.task = ?",
+        false,
+    );
+    never_scans(
+        &store,
+        "second sight",
+        "SELECT 1 FROM job_file f WHERE f.root = ? AND f.path = ? AND f.ino = ? AND f.live = 1 AND f.dir = 0",
+        false,
+    );
     never_scans(&store, "follower", "SELECT 1 FROM run WHERE upstream = ?1 AND task = ?2", false);
     never_scans(&store, "followers", "SELECT id FROM run WHERE upstream = ?1", false);
 }
@@ -64,7 +75,9 @@ fn nothing_on_the_writer_looks_through_all_jobs() {
 #[test]
 fn a_page_is_read_in_the_order_of_an_index() {
     let (_dir, store) = store();
-    for text in ["", "state:failed", "state:retry", "task:a", "task:a state:failed", "!task:a", "csv", "code:boom", "age>1h"] {
+    for text in
+        ["", "state:failed", "state:retry", "task:a", "task:a state:failed", "!task:a", "csv", "code:boom", "age>1h"]
+    {
         let c = filter(text);
         never_scans(&store, text, &read_jobs::page_sql(&c), false);
         never_scans(&store, text, &read_jobs::changed_sql(&c), true);

@@ -83,17 +83,17 @@ impl Pair {
                 assert_eq!(ok(self.store().land(batch, now)).new, new);
             }
             Op::Start(task, count) => {
-                let start =
-                    Start { task: TASKS[task].into(), priority: 0, files: vec![], count, label: b"x".to_vec() };
+                let start = Start { task: TASKS[task].into(), priority: 0, files: vec![], count, label: b"x".to_vec() };
                 ok(self.store().start(start, operator(None)));
                 self.model.add(task, &vec![None; count as usize], None);
             }
             Op::Claim(task, max, limit) => {
                 let answer = try_claim(self.store(), TASKS[task], max, limit, self.now);
                 let taken = self.model.claim(task, max, limit);
-                let numbers: Vec<_> = answer.jobs.iter().map(|c| (c.job, c.attempt, c.spent)).collect();
+                let numbers: Vec<_> = answer.jobs.iter().map(|c| (c.job, c.attempt, c.spent, c.cancelled)).collect();
+                let of = |j: &usize| (id(*j), &self.model.jobs[*j]);
                 let wanted: Vec<_> =
-                    taken.iter().map(|j| (id(*j), self.model.jobs[*j].attempt, self.model.jobs[*j].spent)).collect();
+                    taken.iter().map(of).map(|(id, j)| (id, j.attempt, j.spent, j.cancel.is_some())).collect();
                 assert_eq!(numbers, wanted);
                 assert_eq!(answer.lane.queued, self.model.count(task, JobState::Queued));
             }
@@ -117,10 +117,8 @@ impl Pair {
             Op::Skip(pick, stale) => {
                 let Some(job) = self.pick(pick, |_| true) else { return };
                 let rev = facts(self.store(), id(job)).rev - i64::from(stale);
-                let fits = matches!(
-                    self.model.jobs[job].state,
-                    JobState::Waiting | JobState::Queued | JobState::Failed
-                );
+                let fits =
+                    matches!(self.model.jobs[job].state, JobState::Waiting | JobState::Queued | JobState::Failed);
                 let verdict = self.verdict(job, Outcome::Skipped, None);
                 let decided = decide(self.store(), id(job), Fence::Rev(rev), verdict);
                 let wanted = if fits && !stale {
@@ -192,7 +190,8 @@ impl Pair {
     fn decide(&mut self, job: usize, verdict: u8, charged: bool, stale: bool) {
         let at = Millis(self.now + 50);
         // Three messages, two causes.
-        let failure = Failure::transient("boom", format!("row {} is bad{}", self.now, if charged { "" } else { "ly so" }));
+        let failure =
+            Failure::transient("boom", format!("row {} is bad{}", self.now, if charged { "" } else { "ly so" }));
         let sent = match verdict {
             0 => self.verdict(job, Outcome::Succeeded, None),
             1 => self.verdict(job, Outcome::Failed, Some(failure)),
@@ -208,7 +207,8 @@ impl Pair {
         let j = &mut self.model.jobs[job];
         let wanted = match (stale, j.cancel, verdict) {
             (true, ..) => Decided::Lost,
-            (false, Some(action), 0 | 1 | 3..) => Decided::CancelInstead(action),
+            // A hold passes: its mark is found later.
+            (false, Some(action), 0 | 1 | 3 | 5..) => Decided::CancelInstead(action),
             (false, _, 0) => Decided::Now(self.model.decide(job, Outcome::Succeeded, charged)),
             (false, _, 1) => Decided::Now(self.model.decide(job, Outcome::Failed, charged)),
             (false, _, 2) => Decided::Now(self.model.decide(job, Outcome::Cancelled, charged)),
@@ -230,7 +230,8 @@ impl Pair {
         let left = ok(self.store().recover("host-a".into(), "boot-1".into(), Millis(self.now)));
         let of = |m: &Model, state| (0..m.jobs.len()).filter(|j| m.jobs[*j].state == state).collect::<Vec<_>>();
         let running = of(&self.model, JobState::Running);
-        let found: Vec<_> = left.running.iter().map(|r| (r.claimed.job, r.claimed.attempt, r.deaths, r.cancel_action)).collect();
+        let found: Vec<_> =
+            left.running.iter().map(|r| (r.claimed.job, r.claimed.attempt, r.deaths, r.cancel_action)).collect();
         let wanted: Vec<_> = running
             .iter()
             .map(|j| (id(*j), self.model.jobs[*j].attempt, self.model.jobs[*j].crashes + 1, self.model.jobs[*j].cancel))
@@ -252,7 +253,12 @@ impl Pair {
         assert_eq!(all.len(), self.model.jobs.len());
         for (f, j) in all.iter().zip(&self.model.jobs) {
             let found = (f.state, f.attempt, f.spent, f.run.0 as usize, &*f.task, f.file.is_some());
-            assert_eq!(found, (j.state, j.attempt, j.spent, j.run + 1, TASKS[j.task], j.file.is_some()), "job {}", f.job);
+            assert_eq!(
+                found,
+                (j.state, j.attempt, j.spent, j.run + 1, TASKS[j.task], j.file.is_some()),
+                "job {}",
+                f.job
+            );
         }
         let overview = store.queries().overview().unwrap();
         for (row, task) in overview.tasks.iter().zip(0..) {

@@ -166,9 +166,9 @@ fn it_goes_in_pieces() {
     let (_dir, store) = alone();
     land(&store, "a", 0..500);
     let jobs = try_claim(&store, "a", 500, 500, 1).jobs;
-    let all = jobs.iter().map(|c| {
-        Decision::new(c.job, Fence::Attempt(1), placing(c.job, Outcome::Succeeded, None), Millis(1))
-    });
+    let all = jobs
+        .iter()
+        .map(|c| Decision::new(c.job, Fence::Attempt(1), placing(c.job, Outcome::Succeeded, None), Millis(1)));
     ok(store.decide(all.collect()));
     ok(store.finish(jobs.iter().map(|c| c.job).collect(), Millis(2)));
     let gone: Vec<u64> = (0..4).map(|_| ok(store.prune(all_old()))).collect();

@@ -20,7 +20,8 @@ fn a_large_queue_goes_through_in_pieces() {
         if jobs.is_empty() {
             break;
         }
-        let of = |c: &Claimed| Decision::new(c.job, Fence::Attempt(1), placing(c.job, Outcome::Succeeded, None), Millis(30));
+        let of =
+            |c: &Claimed| Decision::new(c.job, Fence::Attempt(1), placing(c.job, Outcome::Succeeded, None), Millis(30));
         ok(store.decide(jobs.iter().map(of).collect()));
         done += ok(store.finish(jobs.iter().map(|c| c.job).collect(), Millis(40))).over.len() as u64;
     }

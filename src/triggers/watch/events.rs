@@ -95,7 +95,10 @@ impl fmt::Debug for RootControl {
 impl RootControl {
     /// Lets [`super::Root::run`] return as soon as it has finished the batch in hand.
     pub fn stop(&self) {
-        self.change(|news| news.stop = true);
+        self.change(|news| {
+            news.stop = true;
+            news.requests.clear();
+        });
     }
 
     /// Asks for a scan.
@@ -107,6 +110,9 @@ impl RootControl {
     /// must not block. It is dropped without being called when the root stops, or when too many wait.
     pub fn scan_now(&self, answer: impl FnOnce(ScanReport) + Send + 'static) {
         self.change(|news| {
+            if news.stop {
+                return; // nobody would answer any more
+            }
             if news.requests.len() >= REQUESTS_MAX {
                 drop(news.requests.remove(0));
             }
@@ -288,6 +294,20 @@ mod tests {
         control.event(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
         assert!(control.take().lost, "a notice without a path counts");
         assert!(!control.take().wants_scan());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_root_that_has_stopped() {
+        for stop_first in [true, false] {
+            let control = RootControl::default();
+            let (tx, rx) = std::sync::mpsc::channel::<ScanReport>();
+            if stop_first {
+                control.stop();
+            }
+            control.scan_now(move |report| tx.send(report).unwrap());
+            control.stop();
+            assert_eq!(rx.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected));
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! One child process from start to end: its own process group, output read to the end, TERM then KILL, no zombies.
 
-use super::stop::StopSwitch;
 use crate::model::action::{ChildExit, ChildSpec, Level, Stop};
 use crate::model::{Failure, text};
+use crate::runtime::stop::StopSwitch;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::ffi::OsString;
@@ -56,7 +56,7 @@ pub async fn run(spec: ChildSpec, stop: &StopSwitch, lines: &dyn Lines) -> Resul
             () = &mut reading, if !read_all => read_all = true,
             why = stop.wait(), if stopped.is_none() => {
                 stopped = Some(why);
-                let ended = end(&mut child, group, spec.grace, &mut reading, &mut read_all).await;
+                let ended = end(&mut child, group, spec.grace, stop, reading.as_mut(), &mut read_all).await;
                 break ended;
             }
         }
@@ -69,7 +69,7 @@ pub async fn run(spec: ChildSpec, stop: &StopSwitch, lines: &dyn Lines) -> Resul
         clear(group, lines).await;
     }
     let status = status.map_err(|e| Failure::transient("wait_failed", format!("cannot wait for the program: {e}")))?;
-    let tail = tail.into_inner().map(|t| t.text()).unwrap_or_default();
+    let tail = tail.lock().map(|mut t| std::mem::take(&mut *t).text()).unwrap_or_default();
     Ok(exit(status, stopped, tail))
 }
 
@@ -109,6 +109,7 @@ async fn end(
     child: &mut Child,
     group: i32,
     grace: Duration,
+    stop: &StopSwitch,
     mut reading: std::pin::Pin<&mut impl Future<Output = ()>>,
     read_all: &mut bool,
 ) -> std::io::Result<ExitStatus> {
@@ -121,6 +122,10 @@ async fn end(
             status = child.wait() => return status,
             () = &mut reading, if !*read_all => *read_all = true,
             () = &mut kill_at, if !killed => {
+                killed = true;
+                signal(group, Signal::SIGKILL);
+            }
+            () = stop.hurried(), if !killed => {
                 killed = true;
                 signal(group, Signal::SIGKILL);
             }

@@ -1,0 +1,225 @@
+//! The job list: what failed first, its reason in a second line.
+
+use super::{Pane, PaneId, Title};
+use crate::model::view::JobView;
+use crate::model::{JobState, Millis};
+use crate::tui::app::{App, Link};
+use crate::tui::theme::Meaning;
+use crate::tui::widgets::line::{put, tint};
+use crate::tui::widgets::table::{self, Column};
+use crate::tui::widgets::{bar, text, time};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+/// The job list.
+pub struct Queue;
+
+/// Columns before the table: cursor and mark.
+const GUTTER: usize = 2;
+/// Widest column of task names.
+const TASK_MAX: usize = 14;
+
+impl Pane for Queue {
+    fn id(&self) -> PaneId {
+        PaneId::Queue
+    }
+
+    fn title(&self, app: &App) -> Title {
+        let name = if app.filter.is_empty() { "Queue".to_owned() } else { format!("Queue /{}", app.filter) };
+        Title { name, note: if app.rows.loaded { app.extent() } else { String::new() } }
+    }
+
+    fn draw(&self, app: &App, area: Rect, buf: &mut Buffer) {
+        if app.rows.is_empty() {
+            return draw_empty(app, super::padded(area), buf);
+        }
+        let theme = &app.theme;
+        let columns = columns(app, usize::from(area.width).saturating_sub(GUTTER + 1));
+        let dim = theme.style(Meaning::Dim);
+        let mut head = vec![Span::raw(" ".repeat(GUTTER))];
+        head.extend(table::head(&columns, dim, theme.glyphs));
+        put(buf, area, 0, head);
+        let mut at = 1;
+        let range = range(app);
+        for (index, job) in app.rows.iter().enumerate().skip(app.rows.top) {
+            if at >= usize::from(area.height) {
+                break;
+            }
+            let selected = index == app.rows.index();
+            let marked = app.marks.has(job.id) || range.as_ref().is_some_and(|r| r.contains(&index));
+            draw_row(app, job, &columns, (at, selected, marked), area, buf);
+            at += height(job);
+        }
+    }
+}
+
+fn range(app: &App) -> Option<std::ops::RangeInclusive<usize>> {
+    let from = app.rows.position(app.range?)?;
+    let to = app.rows.index();
+    Some(from.min(to)..=from.max(to))
+}
+
+fn columns(app: &App, width: usize) -> Vec<(usize, Column)> {
+    let names = app.status.iter().flat_map(|s| &s.tasks).map(|t| t.name.chars().count());
+    let task = names.max().unwrap_or(0).clamp(4, TASK_MAX);
+    table::arrange(
+        &[
+            Column { title: "  STATE", width: 11, right: false, rank: 1 },
+            Column { title: "TASK", width: task, right: false, rank: 3 },
+            Column { title: "INPUT", width: 0, right: false, rank: 0 },
+            Column { title: "TRY", width: 4, right: true, rank: 4 },
+            Column { title: "AGE", width: 7, right: true, rank: 2 },
+        ],
+        width,
+    )
+}
+
+fn draw_row(
+    app: &App,
+    job: &JobView,
+    columns: &[(usize, Column)],
+    (at, selected, marked): (usize, bool, bool),
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    let theme = &app.theme;
+    let (sign, word, meaning) = theme.state(job);
+    let body = match meaning {
+        Meaning::Dim => theme.style(Meaning::Dim),
+        Meaning::Running => theme.style(Meaning::Strong),
+        _ => theme.style(Meaning::Plain),
+    };
+    let quiet = theme.style(Meaning::Dim);
+    let input = columns.iter().find(|(i, _)| *i == 2).map_or(0, |(_, c)| c.width);
+    let cells = [
+        (format!("{sign} {word}"), theme.style(meaning)),
+        (job.task.clone(), body),
+        (input_cell(app, job, input), body),
+        (format!("{}/{}", job.spent, job.max_attempts), quiet),
+        (age(job, app.now()), if job.is_retry() { theme.style(Meaning::Attention) } else { quiet }),
+    ];
+    let focused = app.focus == PaneId::Queue;
+    let cursor = if selected { theme.glyphs.cursor } else { ' ' };
+    let mark = if marked { theme.glyphs.mark } else { ' ' };
+    let accent = theme.style(if focused || marked { Meaning::Focus } else { Meaning::Dim });
+    let mut spans = vec![Span::styled(format!("{cursor}{mark}"), accent)];
+    spans.extend(table::row(columns, &cells, theme.glyphs));
+    put(buf, area, at, spans);
+    let lines = height(job);
+    if let Some((reason, meaning)) = reason(job) {
+        let indent = columns.iter().find(|(i, _)| *i == 0).map_or(GUTTER, |(_, c)| GUTTER + c.width + 2);
+        let room = usize::from(area.width).saturating_sub(indent + 1);
+        let spans = [
+            Span::styled(if selected { theme.glyphs.cursor } else { ' ' }.to_string(), accent),
+            Span::raw(" ".repeat(indent - 1)),
+            Span::styled(text::fit(&reason, room, theme.glyphs), theme.style(meaning)),
+        ];
+        put(buf, area, at + 1, spans);
+    }
+    if selected {
+        for line in at..at + lines {
+            tint(buf, area, line, theme.selected(focused));
+        }
+    }
+}
+
+/// The name of the input; behind it, for a running job, how far it is.
+fn input_cell(app: &App, job: &JobView, width: usize) -> String {
+    const BAR: usize = 8;
+    let glyphs = app.theme.glyphs;
+    let progress = app.progress.get(&job.id).filter(|_| job.state == JobState::Running);
+    let share = progress.and_then(|p| Some(p.bytes as f64 / p.bytes_total.filter(|t| *t > 0)? as f64));
+    let rows = progress.map(|p| format!("{} rows", time::count(p.rows))).filter(|_| share.is_none());
+    match share {
+        Some(share) if width >= BAR + 5 + 8 => {
+            let room = width - BAR - 6;
+            let name = text::fit_middle(&name(job), room, glyphs);
+            let name = text::left(&name, room, glyphs);
+            format!("{name} {} {:>4}", bar::bar(share, BAR, glyphs), bar::percent(share))
+        }
+        Some(share) if width >= 12 => {
+            let name = text::fit_middle(&name(job), width - 5, glyphs);
+            format!("{} {:>4}", text::left(&name, width - 5, glyphs), bar::percent(share))
+        }
+        _ => match rows.filter(|r| text::width(r) + 10 <= width) {
+            Some(rows) => {
+                let room = width - text::width(&rows) - 1;
+                format!("{} {rows}", text::left(&text::fit_middle(&name(job), room, glyphs), room, glyphs))
+            }
+            None => text::fit_middle(&name(job), width, glyphs),
+        },
+    }
+}
+
+/// The short name of a job's input: the file's name, a URL without its scheme, a slot.
+#[must_use]
+pub fn name(job: &JobView) -> String {
+    let input = job.input.as_str();
+    match input.split_once("://") {
+        Some((_, rest)) => rest.to_owned(),
+        None => input.rsplit('/').find(|part| !part.is_empty()).unwrap_or(input).to_owned(),
+    }
+}
+
+/// Lines that a job takes in the list.
+#[must_use]
+pub fn height(job: &JobView) -> usize {
+    if reason(job).is_some() { 2 } else { 1 }
+}
+
+/// Index of the row that covers a line below the headings.
+#[must_use]
+pub fn row_at(app: &App, line: usize) -> Option<usize> {
+    let mut end = 0;
+    app.rows.iter().enumerate().skip(app.rows.top).find_map(|(index, job)| {
+        end += height(job);
+        (line < end).then_some(index)
+    })
+}
+
+/// Why a job stands where it stands, where that is worth a line.
+fn reason(job: &JobView) -> Option<(String, Meaning)> {
+    match (&job.state, &job.error, &job.held) {
+        (JobState::Failed, Some(error), _) => {
+            let place = error.line.filter(|_| !error.message.contains("line "));
+            let place = place.map_or_else(String::new, |n| format!("line {n}: "));
+            Some((format!("{place}{}", error.message), Meaning::Plain))
+        }
+        (JobState::Waiting | JobState::Queued, _, Some(held)) => Some((format!("held: {held}"), Meaning::Attention)),
+        _ => None,
+    }
+}
+
+fn age(job: &JobView, now: Millis) -> String {
+    let since = |at: Option<&String>| at.and_then(|at| time::between(at, now));
+    match job.state {
+        JobState::Running | JobState::Placing => since(job.started_at.as_ref()).map(time::exact),
+        JobState::Waiting => {
+            job.not_before.as_ref().and_then(|at| time::until(at, now)).map(|ms| format!("in {}", time::exact(ms)))
+        }
+        JobState::Queued => since(Some(&job.created_at)).map(time::age),
+        _ => since(job.finished_at.as_ref()).map(time::age),
+    }
+    .unwrap_or_default()
+}
+
+fn draw_empty(app: &App, area: Rect, buf: &mut Buffer) {
+    let dim = app.theme.style(Meaning::Dim);
+    let mut lines = match (&app.link, app.rows.loaded, app.filter.is_empty()) {
+        (Link::Stale { .. }, false, _) => vec!["waiting for the supervisor".to_owned()],
+        (_, false, _) => vec!["loading".to_owned()],
+        (_, true, false) => vec!["nothing matches the filter".to_owned(), "Esc clears it".to_owned()],
+        (_, true, true) => vec!["no jobs yet".to_owned(), String::new()],
+    };
+    if app.rows.loaded && app.filter.is_empty() {
+        let tasks = app.status.iter().flat_map(|s| &s.tasks);
+        lines.extend(tasks.map(|t| format!("{}: {} {}", t.name, t.trigger, t.source)));
+    }
+    for (row, line) in lines.iter().enumerate() {
+        let line = text::fit(line, area.width.into(), app.theme.glyphs);
+        let style = if row == 0 { app.theme.style(Meaning::Plain) } else { dim };
+        put(buf, area, row + 1, [Span::styled(line, Style::new().patch(style))]);
+    }
+}
