@@ -99,8 +99,8 @@ impl Kernel {
             }
             Input::Claimed { task, jobs, queued, next_due } => {
                 let lane = self.lanes.entry(task).or_default();
-                lane.claim_answered(queued, next_due);
                 lane.dry = jobs.is_empty() && queued > 0;
+                lane.claim_answered(queued, next_due);
                 lane.ready.extend(jobs);
             }
             Input::ClaimFailed { task } => {

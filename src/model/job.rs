@@ -68,6 +68,16 @@ pub struct Claimed {
     pub cancelled: bool,
 }
 
+impl Claimed {
+    /// What a line of the log calls it: the name of its file without its folders, escaped. The whole path is one
+    /// `show` away, and would push what matters off the screen.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = self.label.rsplit(|&b| b == b'/').find(|part| !part.is_empty());
+        crate::model::text::bytes(name.unwrap_or(&self.label))
+    }
+}
+
 /// Where a job's file is expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobFile {

@@ -264,7 +264,7 @@ pub struct TaskView {
     pub name: String,
     /// `watch`, `after` or `manual`.
     pub trigger: String,
-    /// What it watches or waits for, in words.
+    /// What it watches or waits for, in words that follow the trigger; empty for one that an operator starts.
     pub source: String,
     /// Kind of work.
     pub action: String,

@@ -224,6 +224,7 @@ fn share(config: Config, clock: Arc<dyn Clock>, log: Arc<Log>, store: Store) -> 
         roots: super::roots::Roots::default(),
         names: Arc::new(Names::default()),
         events,
+        stuck: super::placing::Stuck::default(),
         live: Mutex::new(HashMap::new()),
         kernel: Mutex::new(Kernel::new(workers, config.drain)),
         banners: Mutex::new(BTreeMap::new()),
@@ -381,5 +382,5 @@ fn summary(shared: &Shared) -> (Summary, bool) {
         waiting: counts.waiting,
         queued: counts.queued,
     };
-    (summary, counts.retry > 0)
+    (summary, !tally.retrying.is_empty())
 }

@@ -79,7 +79,7 @@ pub fn start(shared: &Arc<Shared>, pipeline: Pipeline, claimed: Claimed, task: A
                 // Short work in this process says only how it ended.
                 let size =
                     attempt.claimed.file.as_ref().map_or_else(String::new, |f| format!(", {} bytes", f.facts.size));
-                let line = format!("started {}{size}", text::bytes(&attempt.claimed.label));
+                let line = format!("started {}{size}", attempt.claimed.name());
                 shared.say(Level::Info, &attempt.claimed, &line);
                 let running = attempt.run(work, taken, desk, live);
                 shared.tracker.task("attempt", Box::pin(running));

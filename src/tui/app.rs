@@ -141,6 +141,8 @@ pub struct App {
     pub frozen: Option<Millis>,
     /// Whether we take the mouse.
     pub mouse: bool,
+    /// What leaving is called in the footer.
+    pub leave: &'static str,
     /// Reasons given for skipping, newest first.
     pub reasons: VecDeque<String>,
     /// Number of the last prompt that waits for an answer.
@@ -189,6 +191,7 @@ impl App {
             notice: None,
             frozen: None,
             mouse,
+            leave: "detach",
             reasons: VecDeque::new(),
             prompts: 0,
             due: Due::Now,

@@ -32,6 +32,8 @@ enum Pending {
 struct AtWork {
     claimed: Claimed,
     stop: Option<Stop>,
+    /// Started only to be cancelled: does not count against the limits.
+    beside: bool,
 }
 
 struct World {
@@ -162,19 +164,16 @@ impl World {
         }
     }
 
+    /// A cancelled job is started whatever the limits: its action does not run.
     fn start(&mut self, ready: Ready, cancelled: bool) {
         let claimed = self.claimed.remove(&ready.job).expect("started without a claim");
         assert_eq!(claimed.attempt, ready.attempt);
-        // One that was cancelled while it was held or put back says so itself.
         let stop = (cancelled || claimed.cancelled).then_some(Stop::Cancel);
-        self.at_work.push(AtWork { claimed, stop });
-        if cancelled {
-            // It is only put away, whatever the limits.
-            return;
-        }
-        assert!(self.at_work.len() <= WORKERS as usize, "more at work than workers");
+        self.at_work.push(AtWork { claimed, stop, beside: cancelled });
+        let counted = || self.at_work.iter().filter(|w| !w.beside);
+        assert!(counted().count() <= WORKERS as usize, "more at work than workers");
         for (task, concurrency, _) in LANES {
-            let n = self.at_work.iter().filter(|w| &*w.claimed.task == task).count();
+            let n = counted().filter(|w| &*w.claimed.task == task).count();
             assert!(n <= concurrency as usize, "{n} of {task} at work");
         }
     }

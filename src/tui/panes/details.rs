@@ -119,7 +119,7 @@ fn lines(app: &App, width: usize) -> Vec<Line<'static>> {
     let attempt = app.attempt.and_then(|i| detail?.attempts.get(i));
     let error = attempt.map_or(job.error.as_ref(), |a| a.error.as_ref());
     if let Some(error) = error {
-        failure(&mut page, error);
+        failure(&mut page, error, &job.input);
     }
     if let Some(detail) = detail {
         rest(&mut page, app, detail, attempt);
@@ -159,7 +159,7 @@ fn head(page: &mut Page<'_>, app: &App, job: &JobView) {
     }
 }
 
-fn failure(page: &mut Page<'_>, error: &Failure) {
+fn failure(page: &mut Page<'_>, error: &Failure, input: &str) {
     page.gap();
     page.wrap(Meaning::Failed, &error.message, 4);
     let column = match (error.column, &error.column_name) {
@@ -168,10 +168,12 @@ fn failure(page: &mut Page<'_>, error: &Failure) {
         (None, Some(name)) => format!(", column \"{name}\""),
         (None, None) => String::new(),
     };
+    // The job's own file stands below with its other facts.
+    let file = error.file.as_ref().filter(|f| *f != input);
     if let Some(line) = error.line {
-        let file = error.file.as_ref().map_or_else(String::new, |f| format!("{f}, "));
+        let file = file.map_or_else(String::new, |f| format!("{f}, "));
         page.row(Meaning::Dim, &format!("{file}line {line}{column}"));
-    } else if let Some(file) = &error.file {
+    } else if let Some(file) = file {
         page.row(Meaning::Dim, file);
     }
     record(page, error);
