@@ -15,6 +15,7 @@ mod looping;
 mod operate;
 mod orphans;
 mod pipeline;
+mod placing;
 mod plan;
 mod prepare;
 mod read;

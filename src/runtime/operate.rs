@@ -1,7 +1,8 @@
 //! Operator actions. Each is on the disk before it is answered, with who did it, when and why; where files have to move,
 //! the same protocol moves them as for any other decision.
 
-use super::pipeline::{self, Placing};
+use super::pipeline;
+use super::placing::{self, Placing};
 use super::prepare::{self, Aside, Original};
 use super::shared::{Event, Shared};
 use super::start::Control;
@@ -192,19 +193,12 @@ impl Operations {
             if decided == Decided::Now(JobState::Placing)
                 && let Verdict::Place { moves, .. } = p.decision.verdict
             {
-                placing.push(Placing {
-                    job: p.decision.job,
-                    moves,
-                    fallback: p.fallback,
-                    work: p.work,
-                    keep: Box::new(p.held),
-                    line: None,
-                });
+                placing.push(Placing::new(p.decision.job, moves, p.file, Box::new(p.held)));
             }
         }
         note.done();
         self.shared.tell_lanes(answer.lanes).await;
-        pipeline::place_group(&self.shared, placing).await;
+        placing::place_group(&self.shared, placing).await;
         Ok(done)
     }
 
@@ -303,8 +297,7 @@ struct PlannedAside<'a> {
 struct AsideCase {
     decision: Decision,
     held: Vec<Reservation>,
-    fallback: Option<PathBuf>,
-    work: Option<PathBuf>,
+    file: Option<JobFile>,
 }
 
 /// On a thread for blocking work: writes what the decisions need, and syncs it. Nothing is left behind by an error.
@@ -379,8 +372,7 @@ fn aside(
         prepare::set_aside(shared, &claimed, original.as_ref(), &Aside { outcome, folder, about }, batch, &mut held)?;
     let mut decision = Decision::new(facts.job, Fence::Rev(facts.rev), verdict, at);
     decision.action = Some(action);
-    let fallback = facts.file.as_ref().map(JobFile::absolute);
-    Ok(AsideCase { decision, held, fallback, work: facts.file.as_ref().map(|f| f.work_dir(facts.job)) })
+    Ok(AsideCase { decision, held, file: facts.file.clone() })
 }
 
 /// Where the original of a job that does not run lies: in WORK, where a failure left it, or where it landed. What has
@@ -389,7 +381,8 @@ fn find_original(facts: &JobFacts) -> io::Result<Option<Original<'_>>> {
     let Some(file) = &facts.file else { return Ok(None) };
     let original = |path: PathBuf, stat, old_record| Some(Original { path, facts: stat, name: &file.name, old_record });
     if facts.state == JobState::Failed {
-        let Some(path) = facts.failed_at.clone() else { return Ok(None) };
+        // One whose outcome could not be written down was left in WORK.
+        let path = facts.failed_at.clone().unwrap_or_else(|| file.work_dir(facts.job).join(&file.name));
         return Ok(stat(&path)?.and_then(|s| original(path, s, facts.record_at.clone())));
     }
     // A retried job still has the record of its last failure beside its file.

@@ -15,7 +15,7 @@ use crate::files::names::{RECORD, temp_name};
 use crate::files::reserve::Reservation;
 use crate::model::job::{Claimed, Facts, Move, MoveKind};
 use crate::model::ledger::{Decision, Fence, OutputRecord, Verdict};
-use crate::model::{Failure, Millis, Outcome, Task, Template, Vars, crash};
+use crate::model::{Failure, Millis, OnInterrupt, Outcome, Task, Template, Vars, crash};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -45,6 +45,8 @@ pub struct Prepared {
     pub taken: Option<Box<Taken>>,
     /// Temporary files that are not placed: dropped after the decision.
     pub drop: Vec<Temp>,
+    /// What the action has to say of its success.
+    pub note: Option<String>,
 }
 
 /// An original and where it lies.
@@ -137,6 +139,7 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
         batch.folder(&taken.dir);
         batch.folder(&taken.work);
     }
+    let mut unwritten = None;
     let (verdict, outputs, drop, charged) = match placed {
         Ok((verdict, outputs)) => {
             let keep = matches!(ruling, Ruling::Succeed(_));
@@ -145,10 +148,10 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
             (verdict, outputs, drop, charged)
         }
         Err(e) => {
-            let reason = format!("the outcome cannot be written down: {e}");
-            let verdict = Verdict::Hold { reason, at: at.plus(UNWRITABLE_RETRY) };
             // Whatever was made so far has no move.
             temps::remove(claimed.job, &plan::target_dirs(shared, &claimed));
+            unwritten = Some(e);
+            let verdict = Verdict::Hold { reason: String::new(), at };
             (verdict, Vec::new(), Vec::new(), false)
         }
     };
@@ -159,10 +162,38 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
     decision.exit = left.exit.map(i64::from);
     decision.log_head = left.log_head;
     decision.log_ref = left.log_ref;
-    if let Ruling::Succeed(report) = ruling {
-        decision.rows = report.rows;
+    let mut note = None;
+    if let Ruling::Succeed(report) = &ruling {
+        (decision.rows, note) = (report.rows, report.note.clone());
     }
-    Prepared { decision, claimed, task, vars, held, taken, drop }
+    let mut prepared = Prepared { decision, claimed, task, vars, held, taken, drop, note };
+    if let Some(e) = unwritten {
+        let (outcome, failure) = match ruling {
+            Ruling::Fail(failure, _) => (Outcome::Failed, Some(failure)),
+            Ruling::Cancel => (Outcome::Cancelled, None),
+            Ruling::Succeed(_) | Ruling::Retry(..) | Ruling::Requeue(_) => (Outcome::Succeeded, None),
+        };
+        unwritable(&mut prepared, outcome, failure, &e);
+    }
+    prepared
+}
+
+/// The disk does not take an outcome, so that nothing can be placed. Work that may be repeated waits and is done again,
+/// uncharged. Other work fails where it is: its file stays in WORK for an operator's retry.
+pub fn unwritable(p: &mut Prepared, outcome: Outcome, failure: Option<Failure>, error: &io::Error) {
+    let reason = format!("the outcome cannot be written down: {error}");
+    if p.task.on_interrupt == OnInterrupt::Fail && outcome != Outcome::Cancelled {
+        let failure = failure.unwrap_or_else(|| Failure::permanent("outcome_unwritable", reason));
+        p.decision.verdict = in_place(Outcome::Failed, failure);
+        return;
+    }
+    p.decision.verdict = Verdict::Hold { reason, at: p.decision.at.plus(UNWRITABLE_RETRY) };
+    p.decision.charged = false;
+}
+
+/// The end of a job whose file stays where it is.
+pub fn in_place(outcome: Outcome, failure: Failure) -> Verdict {
+    Verdict::Place { outcome, failure: Some(failure), moves: Vec::new(), original: None, record: None, reason: None }
 }
 
 fn plain(
@@ -176,7 +207,7 @@ fn plain(
 ) -> Prepared {
     let mut decision = Decision::new(claimed.job, fence, verdict, at);
     decision.charged = charged;
-    Prepared { decision, claimed, task, vars, held: Vec::new(), taken: None, drop: Vec::new() }
+    Prepared { decision, claimed, task, vars, held: Vec::new(), taken: None, drop: Vec::new(), note: None }
 }
 
 fn original<'a>(claimed: &'a Claimed, taken: &'a Taken) -> Original<'a> {

@@ -2,7 +2,8 @@
 //! said. It runs before the first scan and before anything is claimed.
 
 use super::desk::Left;
-use super::pipeline::{self, Placing};
+use super::pipeline;
+use super::placing::{self, Placing};
 use super::prepare::{self, Case};
 use super::ruling::{self, Policy, Ruling};
 use super::shared::Shared;
@@ -82,24 +83,18 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
     crash::point("recover.begin");
     for piece in pieces(left.placing) {
         found.placed += piece.len() as u64;
-        let placing = piece
-            .into_iter()
-            .map(|p| Placing {
-                job: p.job,
-                moves: p.moves,
-                fallback: p.file.as_ref().map(JobFile::absolute),
-                work: p.file.as_ref().map(|f| f.work_dir(p.job)),
-                keep: Box::new(()),
-                line: None,
-            })
-            .collect();
-        pipeline::place_group(shared, placing).await;
+        let placing = piece.into_iter().map(|p| Placing::left_behind(p.job, p.moves, p.file)).collect();
+        placing::place_group(shared, placing).await;
     }
     crash::point("recover.placed");
     let (unbegun, begun): (Vec<_>, Vec<_>) = left.running.into_iter().partition(never_began);
     for piece in pieces(unbegun) {
         // Its copy into WORK may have begun.
-        piece.iter().for_each(|job| temps::remove(job.claimed.job, &job.target_dirs));
+        for job in &piece {
+            let work = job.claimed.file.iter().map(|f| f.work_dir(job.claimed.job));
+            let dirs: Vec<PathBuf> = job.target_dirs.iter().cloned().chain(work).collect();
+            temps::remove(job.claimed.job, &dirs);
+        }
         let jobs = piece.into_iter().map(|job| (job.claimed.job, job.claimed.attempt)).collect();
         shared.ledger.put_back(jobs).await.map_err(fault)?;
     }
@@ -107,7 +102,10 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
         interrupted(shared, piece).await?;
     }
     crash::point("recover.interrupted");
-    temps::undo_all(&config.data_dir);
+    // What a note names belongs to nobody once every decided job is in its place.
+    if shared.stuck.count() == 0 {
+        temps::undo_all(&config.data_dir);
+    }
     found.gone = missing(shared).await?;
     found.adopted = sweep(shared).await?;
     crash::point("recover.swept");
@@ -158,17 +156,10 @@ async fn interrupted(shared: &Arc<Shared>, jobs: Vec<Interrupted>) -> Result<(),
     let mut placing = Vec::new();
     for (p, decided) in prepared.into_iter().zip(answer.decided) {
         if let (Decided::Now(JobState::Placing), Verdict::Place { moves, .. }) = (decided, p.decision.verdict) {
-            placing.push(Placing {
-                job: p.claimed.job,
-                moves,
-                fallback: p.claimed.file.as_ref().map(JobFile::absolute),
-                work: p.claimed.file.as_ref().map(|f| f.work_dir(p.claimed.job)),
-                keep: Box::new((p.held, p.taken)),
-                line: None,
-            });
+            placing.push(Placing::new(p.claimed.job, moves, p.claimed.file, Box::new((p.held, p.taken))));
         }
     }
-    pipeline::place_group(shared, placing).await;
+    placing::place_group(shared, placing).await;
     Ok(())
 }
 
@@ -310,11 +301,12 @@ async fn sweep(shared: &Arc<Shared>) -> Result<u64, Fatal> {
     let mut roots: Vec<PathBuf> = config.roots().into_iter().map(Path::to_owned).collect();
     roots.push(super::spool::folder(&config));
     for root in roots {
-        // A failed job whose outcome could not be written down still has its file in WORK, for its retry.
+        // A job that could not be placed yet has its file in WORK, and so has a failed one whose outcome could not be
+        // written down.
         let strangers: Vec<JobId> = folders_of(&root).into_iter().filter(|id| !known.contains(&id.0)).collect();
         for piece in pieces(strangers) {
             let facts = shared.ledger.facts(piece).await.map_err(fault)?;
-            known.extend(facts.iter().filter(|f| f.state == JobState::Failed).map(|f| f.job.0));
+            known.extend(facts.iter().filter(|f| keeps_work(f.state)).map(|f| f.job.0));
         }
         adopted += sweep_root(shared, &root, &known).unwrap_or_else(|e| {
             tracing::warn!("cannot sweep the work folder of {}: {e}", text::path(&root));
@@ -322,6 +314,11 @@ async fn sweep(shared: &Arc<Shared>) -> Result<u64, Fatal> {
         });
     }
     Ok(adopted)
+}
+
+/// Whether what lies in the work folder of a job in this state is still that job's.
+fn keeps_work(state: JobState) -> bool {
+    !matches!(state, JobState::Succeeded | JobState::Skipped | JobState::Cancelled)
 }
 
 /// The jobs that have a work folder below a root.

@@ -1,5 +1,6 @@
 //! What the parts of a running supervisor share.
 
+use super::placing::Stuck;
 use super::roots::Roots;
 use super::spawn::Tracker;
 use super::stop::StopSwitch;
@@ -71,6 +72,8 @@ pub struct Shared {
     pub names: Arc<Names>,
     /// To the loop.
     pub events: mpsc::Sender<Event>,
+    /// Decided jobs that cannot be put in their place yet.
+    pub stuck: Stuck,
     /// Jobs at work.
     pub live: Mutex<HashMap<JobId, Arc<Live>>>,
     /// The kernel; the loop alone steps it, others ask it why.
@@ -182,6 +185,8 @@ pub struct Tally {
     pub failed: HashSet<JobId>,
     /// Those beyond the bound, only counted.
     pub more_failed: u64,
+    /// Those that wait after a failed attempt. Bounded like `failed`; beyond it one stands for all.
+    pub retrying: HashSet<JobId>,
     /// Those set aside.
     pub skipped: u64,
     /// Those withdrawn.
@@ -192,9 +197,17 @@ impl Tally {
     /// Failed jobs remembered one by one; a later success of one beyond it is not taken off the count.
     pub const FAILED_MAX: usize = 1_000_000;
 
+    /// An attempt here failed, and the job waits for its next.
+    pub fn waits(&mut self, job: JobId) {
+        if self.retrying.len() < Self::FAILED_MAX {
+            self.retrying.insert(job);
+        }
+    }
+
     /// Counts a job that is over.
     pub fn over(&mut self, job: JobId, state: JobState) {
         let was_failed = self.failed.remove(&job);
+        self.retrying.remove(&job);
         match state {
             JobState::Succeeded => self.succeeded += 1,
             JobState::Failed if was_failed || self.failed.len() < Self::FAILED_MAX => {

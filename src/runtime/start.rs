@@ -224,6 +224,7 @@ fn share(config: Config, clock: Arc<dyn Clock>, log: Arc<Log>, store: Store) -> 
         roots: super::roots::Roots::default(),
         names: Arc::new(Names::default()),
         events,
+        stuck: super::placing::Stuck::default(),
         live: Mutex::new(HashMap::new()),
         kernel: Mutex::new(Kernel::new(workers, config.drain)),
         banners: Mutex::new(BTreeMap::new()),
@@ -352,7 +353,7 @@ async fn first_scan(
                 None,
                 None,
                 None,
-                &format!("ready: watching {n} folders, {new} files found"),
+                &format!("ready: watching {}, {} found", counted(n as u64, "folder"), counted(new, "file")),
             );
             ready(&found, new);
             if let Mode::UntilIdle(wait) = mode {
@@ -369,6 +370,11 @@ async fn first_scan(
     }
 }
 
+/// `1 folder`, `1,200 files`
+fn counted(n: u64, what: &str) -> String {
+    format!("{} {what}{}", text::count(n), if n == 1 { "" } else { "s" })
+}
+
 /// What was executed here, and whether a job waits after a failed attempt.
 fn summary(shared: &Shared) -> (Summary, bool) {
     let counts = shared.store.queries().overview().map(|o| o.counts).unwrap_or_default();
@@ -381,5 +387,5 @@ fn summary(shared: &Shared) -> (Summary, bool) {
         waiting: counts.waiting,
         queued: counts.queued,
     };
-    (summary, counts.retry > 0)
+    (summary, !tally.retrying.is_empty())
 }

@@ -152,6 +152,8 @@ pub struct App {
     now: Millis,
     skew: i64,
     status_rev: Option<u64>,
+    /// Revision that the numbers of the tasks are about, and when they were asked for.
+    tasks_asked: (i64, Millis),
     status_at: Millis,
     refreshed_at: Millis,
     gauges_at: Millis,
@@ -198,6 +200,7 @@ impl App {
             now,
             skew: 0,
             status_rev: None,
+            tasks_asked: (0, now),
             status_at: now,
             refreshed_at: Millis(0),
             gauges_at: Millis(0),

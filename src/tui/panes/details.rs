@@ -207,9 +207,10 @@ fn record(page: &mut Page<'_>, error: &Failure) {
     let digits = shown.iter().map(|(n, _)| n.to_string().len()).max().unwrap_or(1).max(3);
     let room = page.width.saturating_sub(digits + 4);
     let failing = shown.iter().find(|(n, _)| *n == at).map_or("", |(_, t)| *t);
-    let span = error.column.and_then(|c| field(failing, c)).map(|r| {
-        let start = text::width(&failing[..r.start]);
-        (start, text::width(&failing[r]).max(1))
+    let span = error.column.map(|column| match field(failing, column) {
+        Some(r) => (text::width(&failing[..r.start]), text::width(&failing[r]).max(1)),
+        // The field that is missing would stand behind the end.
+        None => (text::width(failing), 1),
     });
     // A column behind the edge: the window moves, for all lines alike.
     let from = span.filter(|(start, len)| start + len > room).map_or(0, |(start, _)| start.saturating_sub(room / 3));

@@ -18,6 +18,8 @@ pub struct Queue;
 
 /// Columns before the table: cursor and mark.
 const GUTTER: usize = 2;
+/// Least columns before a reason: below the state's word.
+const REASON_INDENT: usize = 4;
 /// Widest column of task names.
 const TASK_MAX: usize = 14;
 
@@ -109,8 +111,11 @@ fn draw_row(
     put(buf, area, at, spans);
     let lines = height(job);
     if let Some((reason, meaning)) = reason(job) {
-        let indent = columns.iter().find(|(i, _)| *i == 0).map_or(GUTTER, |(_, c)| GUTTER + c.width + 2);
-        let room = usize::from(area.width).saturating_sub(indent + 1);
+        // Below the task where it fits, else further left: the end of a reason says more than a straight edge.
+        let column = columns.iter().find(|(i, _)| *i == 0).map_or(GUTTER, |(_, c)| GUTTER + c.width + 2);
+        let width = usize::from(area.width).saturating_sub(1);
+        let indent = width.saturating_sub(text::width(&reason)).clamp(REASON_INDENT.min(column), column);
+        let room = width.saturating_sub(indent);
         let spans = [
             Span::styled(if selected { theme.glyphs.cursor } else { ' ' }.to_string(), accent),
             Span::raw(" ".repeat(indent - 1)),
@@ -214,8 +219,9 @@ fn draw_empty(app: &App, area: Rect, buf: &mut Buffer) {
         (_, true, true) => vec!["no jobs yet".to_owned(), String::new()],
     };
     if app.rows.loaded && app.filter.is_empty() {
+        let config = app.status.as_ref().map_or("", |s| s.config.as_str());
         let tasks = app.status.iter().flat_map(|s| &s.tasks);
-        lines.extend(tasks.map(|t| format!("{}: {} {}", t.name, t.trigger, t.source)));
+        lines.extend(tasks.map(|t| format!("{}: {}", t.name, super::system::started_by(t, config))));
     }
     for (row, line) in lines.iter().enumerate() {
         let line = text::fit(line, area.width.into(), app.theme.glyphs);

@@ -163,19 +163,20 @@ fn flow(app: &App, width: usize) -> Vec<Vec<Span<'static>>> {
 fn listed(app: &App, width: usize) -> Option<Vec<Span<'static>>> {
     let listed = app.status.as_ref().map(|s| &s.listed).filter(|l| l.count > 0)?;
     let glyphs = app.theme.glyphs;
+    // One file names itself; of several the number counts first.
+    let number = if listed.count > 1 { format!("{}, first ", time::count(listed.count)) } else { String::new() };
     let first = listed.files.first().map_or_else(String::new, |f| {
         let name = f.path.rsplit('/').next().unwrap_or(&f.path);
-        format!("{name}: {}", f.reason)
+        format!("{number}{name}: {}", f.reason)
     });
-    let head = text::left("untaken", 7, glyphs) + &text::right(&time::count(listed.count), 8, glyphs) + "  ";
     Some(vec![
-        Span::styled(head, app.theme.style(Meaning::Attention)),
-        Span::styled(text::fit(&first, width.saturating_sub(17), glyphs), app.theme.style(Meaning::Dim)),
+        Span::styled("untaken ", app.theme.style(Meaning::Attention)),
+        Span::styled(text::fit(&first, width.saturating_sub(8), glyphs), app.theme.style(Meaning::Dim)),
     ])
 }
 
 /// What starts a task. A folder is told as the configuration tells it: from its own folder on.
-fn started_by(task: &TaskView, config: &str) -> String {
+pub fn started_by(task: &TaskView, config: &str) -> String {
     let base = config.rsplit_once('/').map_or("", |(base, _)| base);
     let below = task.source.strip_prefix(base).and_then(|rest| rest.strip_prefix('/'));
     let source = below.filter(|_| !base.is_empty()).unwrap_or(&task.source);

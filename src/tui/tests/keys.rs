@@ -433,3 +433,24 @@ fn files_that_nobody_takes_are_named() {
     b.send(Msg::Status(Box::new(left)));
     assert!(b.screen().contains("readme.doc: no task"), "{}", b.screen());
 }
+
+#[test]
+fn the_numbers_of_tasks_that_are_seen_stay_true() {
+    let mut b = bench();
+    b.keys("6");
+    b.send(Msg::Tick(Box::new(tick(10))));
+    b.wait(1_100);
+    b.taken();
+    b.send(Msg::Tick(Box::new(tick(11))));
+    assert_eq!(b.taken(), [Cmd::Status]);
+    b.send(Msg::Tick(Box::new(tick(12))));
+    assert_eq!(b.taken(), [], "not twice in a second");
+    b.wait(1_100);
+    b.taken();
+    b.send(Msg::Tick(Box::new(tick(12))));
+    assert_eq!(b.taken(), [Cmd::Status], "the last change is not forgotten");
+    b.wait(1_100);
+    b.taken();
+    b.send(Msg::Tick(Box::new(tick(12))));
+    assert_eq!(b.taken(), [], "nothing changed");
+}

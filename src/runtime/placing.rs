@@ -1,0 +1,331 @@
+//! S7 to S9: decided jobs are put in their place, in groups: all renames, one sync, one commit. A job that cannot be
+//! placed now holds up nobody: it is tried again beside the others until it can be, and the screen says so.
+
+use super::pipeline::sync;
+use super::prepare::with_record;
+use super::shared::Shared;
+use super::sync::Batch;
+use crate::files::dir::Dir;
+use crate::files::place::{self, Placed};
+use crate::files::reserve::Reservation;
+use crate::model::action::Level;
+use crate::model::job::{JobFile, Move, MoveKind};
+use crate::model::ledger::StoreError;
+use crate::model::view::Gravity;
+use crate::model::{JobId, TaskName, crash, text};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+
+/// What could not be placed, and a store that cannot write, is tried again after this time.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Jobs that cannot be placed; beyond it nothing further is placed until some of them can be, so that the queue waits.
+const STUCK_MAX: usize = 1024;
+/// Banner of the jobs that cannot be placed.
+const BANNER: &str = "placing_stuck";
+
+/// A decided job on its way to its place.
+pub struct Placing {
+    /// The job.
+    pub job: JobId,
+    /// Its moves, in order.
+    pub moves: Vec<Move>,
+    /// Its file as last recorded: where its original may be when it is not where it should be, and its work folder.
+    pub file: Option<JobFile>,
+    /// It was decided by this process: whatever is at neither end of a move was never placed. After a crash it may have
+    /// been placed, and fetched by whoever waited for it.
+    fresh: bool,
+    /// The moves done by this process, one bit for each of the first 64.
+    placed: u64,
+    /// What is held until then: names, folders.
+    keep: Box<dyn Send + Sync>,
+    /// What the log says once it is in its place.
+    line: Option<(Level, TaskName, String)>,
+}
+
+impl Placing {
+    /// A job just decided.
+    pub fn new(job: JobId, moves: Vec<Move>, file: Option<JobFile>, keep: Box<dyn Send + Sync>) -> Self {
+        Self { job, moves, file, fresh: true, placed: 0, keep, line: None }
+    }
+
+    /// The same with a line for the log, for when it is in its place.
+    #[must_use]
+    pub fn saying(mut self, line: Option<(Level, TaskName, String)>) -> Self {
+        self.line = line;
+        self
+    }
+
+    /// A job decided by an earlier process.
+    pub fn left_behind(job: JobId, moves: Vec<Move>, file: Option<JobFile>) -> Self {
+        Self { fresh: false, ..Self::new(job, moves, file, Box::new(())) }
+    }
+
+    fn is_placed(&self, m: &Move) -> bool {
+        bit(m).is_some_and(|bit| self.placed & bit != 0)
+    }
+}
+
+fn bit(m: &Move) -> Option<u64> {
+    u32::try_from(m.seq).ok().and_then(|seq| 1_u64.checked_shl(seq))
+}
+
+/// Jobs that could not be placed yet.
+#[derive(Default)]
+pub struct Stuck {
+    jobs: Mutex<Vec<Placing>>,
+    rung: Notify,
+}
+
+impl Stuck {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn add(&self, jobs: Vec<Placing>) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).extend(jobs);
+        self.rung.notify_one();
+    }
+
+    fn take(&self) -> Vec<Placing> {
+        std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Places group after group until no more can come. What is stuck then is placed by the next start.
+pub async fn stage(shared: Arc<Shared>, mut groups: mpsc::Receiver<Vec<Placing>>) {
+    loop {
+        let stuck = shared.stuck.count();
+        if stuck >= STUCK_MAX && groups.is_closed() {
+            return;
+        }
+        tokio::select! {
+            group = groups.recv(), if stuck < STUCK_MAX => match group {
+                Some(group) => place_group(&shared, group).await,
+                None => return,
+            },
+            () = shared.stuck.rung.notified(), if stuck == 0 => {}
+            () = tokio::time::sleep(RETRY_AFTER), if stuck > 0 => {
+                place_group(&shared, shared.stuck.take()).await;
+                if shared.stuck.count() == 0 {
+                    shared.clear_banner(BANNER);
+                }
+            }
+        }
+    }
+}
+
+/// S7 to S9 for a group of decided jobs. Those that cannot be placed are left to the stage above, or the next start.
+pub async fn place_group(shared: &Arc<Shared>, group: Vec<Placing>) {
+    let mut left = group;
+    while !left.is_empty() {
+        let worker = Arc::clone(shared);
+        let Some(mut moved) = shared.tracker.run(move || move_all(&worker, left)).await else {
+            shared.complain("placing a group of jobs panicked: the next start places them");
+            return;
+        };
+        finish(shared, moved.done).await;
+        left = Vec::new();
+        for (placing, names) in moved.taken {
+            match rename_in_store(shared, placing.job, &names).await {
+                Ok(()) => left.push(renamed(placing, names)),
+                Err(e) => {
+                    tracing::warn!("cannot choose another name for job {}: {e}", placing.job);
+                    moved.failed.push(placing);
+                }
+            }
+        }
+        if !moved.failed.is_empty() {
+            shared.stuck.add(moved.failed);
+        }
+    }
+    shared.touch();
+}
+
+async fn finish(shared: &Arc<Shared>, done: Vec<Placing>) {
+    if done.is_empty() {
+        return;
+    }
+    let jobs: Vec<JobId> = done.iter().map(|p| p.job).collect();
+    loop {
+        crash::point("s9.before_finish");
+        match shared.ledger.finish(jobs.clone(), shared.now()).await {
+            Ok(answer) => {
+                crash::point("s9.after_finish");
+                shared.store_works().await;
+                {
+                    let mut tally = shared.tally.lock().unwrap_or_else(PoisonError::into_inner);
+                    answer.over.iter().for_each(|o| tally.over(o.job, o.state));
+                }
+                let bytes = answer.over.iter().map(|o| o.bytes).sum();
+                shared.flow.finished(u32::try_from(answer.over.len()).unwrap_or(u32::MAX), bytes);
+                shared.tell_lanes(answer.lanes).await;
+                break;
+            }
+            Err(StoreError::Closed) => return,
+            Err(e) => {
+                shared.store_failed(&e).await;
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    }
+    for placing in done {
+        if let Some((level, task, text)) = &placing.line {
+            shared.log.append(*level, Some(task), Some(placing.job), None, text);
+        }
+    }
+    shared.touch();
+}
+
+/// Other names for moves whose own was taken by somebody else, and what holds them.
+struct Names {
+    held: Reservation,
+    names: Vec<(i64, PathBuf)>,
+}
+
+async fn rename_in_store(shared: &Shared, job: JobId, names: &Names) -> Result<(), StoreError> {
+    for (seq, dst) in &names.names {
+        shared.ledger.retarget(job, *seq, dst.clone()).await?;
+    }
+    Ok(())
+}
+
+fn renamed(mut placing: Placing, Names { held, names }: Names) -> Placing {
+    for (seq, dst) in names {
+        let Some(at) = placing.moves.iter().position(|m| m.seq == seq) else { continue };
+        let was_placed = placing.is_placed(&placing.moves[at]);
+        let m = &mut placing.moves[at];
+        let old = std::mem::replace(&mut m.dst, dst);
+        if was_placed {
+            m.src = old;
+            placing.placed &= !bit(m).unwrap_or(0);
+        }
+    }
+    placing.keep = Box::new((std::mem::replace(&mut placing.keep, Box::new(())), held));
+    placing
+}
+
+#[derive(Default)]
+struct Moved {
+    done: Vec<Placing>,
+    taken: Vec<(Placing, Names)>,
+    failed: Vec<Placing>,
+}
+
+/// On a thread for blocking work: all renames of a group, one sync of every folder touched, then the removals of
+/// sources that were copied.
+fn move_all(shared: &Shared, group: Vec<Placing>) -> Moved {
+    let mut moved = Moved::default();
+    let mut batch = Batch::default();
+    for mut placing in group {
+        match rename_all(shared, &mut placing, &mut batch) {
+            Ok(None) => moved.done.push(placing),
+            Ok(Some(names)) => moved.taken.push((placing, names)),
+            Err(e) => {
+                let line = format!("job {} cannot be put in its place, tried again: {e}", placing.job);
+                shared.banner(Gravity::Error, BANNER, line);
+                moved.failed.push(placing);
+            }
+        }
+    }
+    crash::point("s8.before_sync");
+    let synced = sync(shared, batch);
+    crash::point("s8.after_sync");
+    if let Err(e) = synced.and_then(|()| remove_sources(shared, &moved.done)) {
+        shared.banner(Gravity::Error, BANNER, format!("the disk does not take the placed files, tried again: {e}"));
+        moved.failed.append(&mut moved.done);
+    }
+    crash::point("s8.sources_removed");
+    for placing in &moved.done {
+        remove_work(shared, placing);
+    }
+    moved
+}
+
+fn rename_all(shared: &Shared, placing: &mut Placing, batch: &mut Batch) -> io::Result<Option<Names>> {
+    for at in 0..placing.moves.len() {
+        let m = &placing.moves[at];
+        if m.kind == MoveKind::RemoveSource {
+            continue;
+        }
+        crash::point("s7.before_move");
+        match place::place(m, &shared.folders)? {
+            Placed::Done(folders) => folders.iter().for_each(|f| batch.folder(f)),
+            Placed::Taken => return other_names(shared, placing, m).map(Some),
+            Placed::Lost => lost(shared, m, placing, batch)?,
+        }
+        placing.placed |= bit(m).unwrap_or(0);
+        crash::point("s7.after_move");
+    }
+    Ok(None)
+}
+
+/// The source of a move is at neither end. An original may still be where it landed: the rename into WORK was lost in
+/// a power cut. Otherwise the job is not finished as if all were well: it is held, and said loudly. Only where a crash
+/// may have come between its placing and its end is it let go, because then it may have been fetched from its place.
+fn lost(shared: &Shared, m: &Move, placing: &Placing, batch: &mut Batch) -> io::Result<()> {
+    if placing.is_placed(m) {
+        return Ok(());
+    }
+    if let (MoveKind::Original, Some(file)) = (m.kind, &placing.file)
+        && is_still_there(file, m.ino)
+        && let Placed::Done(folders) = place::place(&Move { src: file.absolute(), ..m.clone() }, &shared.folders)?
+    {
+        folders.iter().for_each(|f| batch.folder(f));
+        return Ok(());
+    }
+    let line = format!("{} is gone; its place would be {}", text::path(&m.src), text::path(&m.dst));
+    shared.banner(Gravity::Error, "lost_file", format!("job {}: {line}", placing.job));
+    if placing.fresh {
+        return Err(io::Error::new(io::ErrorKind::NotFound, line));
+    }
+    shared.log.append(Level::Error, None, Some(placing.job), None, &format!("not found, so not moved: {line}"));
+    Ok(())
+}
+
+/// Whether the very file that was recorded lies where it landed. Its inode alone does not tell: another file may have
+/// got the name and the inode since.
+fn is_still_there(file: &JobFile, ino: u64) -> bool {
+    let (path, facts) = (file.absolute(), file.facts);
+    let Some((parent, name)) = path.parent().zip(path.file_name()) else { return false };
+    let found = Dir::open(parent).and_then(|dir| dir.stat(name)).ok().flatten();
+    found.is_some_and(|there| there.facts.ino == ino && there.facts.same(&facts))
+}
+
+/// The next free name. A file and its record take one suffix together.
+fn other_names(shared: &Shared, placing: &Placing, m: &Move) -> io::Result<Names> {
+    let placed = |m: &&Move| !matches!(m.kind, MoveKind::Remove | MoveKind::RemoveSource);
+    let pair = placing.moves.iter().filter(placed).find_map(|file| {
+        let record = with_record(&file.dst);
+        let record = placing.moves.iter().filter(placed).find(|r| r.dst == record)?;
+        [file.seq, record.seq].contains(&m.seq).then_some((file, record))
+    });
+    let (first, second) = pair.map_or((m, None), |(file, record)| (file, Some(record)));
+    let siblings = |path: &Path| if second.is_some() { vec![with_record(path)] } else { Vec::new() };
+    let held = shared.names.reserve(&first.dst, placing.job, &siblings, None)?;
+    let seqs = std::iter::once(first.seq).chain(second.map(|m| m.seq));
+    let names = seqs.zip(held.paths.iter().cloned()).collect();
+    Ok(Names { held, names })
+}
+
+/// Sources go last, and are gone for certain before the job is over: a power cut must not bring them back.
+fn remove_sources(shared: &Shared, done: &[Placing]) -> io::Result<()> {
+    let mut batch = Batch::default();
+    for m in done.iter().flat_map(|p| &p.moves).filter(|m| m.kind == MoveKind::RemoveSource) {
+        if let Placed::Done(folders) = place::place(m, &shared.folders)? {
+            folders.iter().for_each(|f| batch.folder(f));
+        }
+    }
+    sync(shared, batch)
+}
+
+/// The work folder of a job that is done is empty; the next start sweeps it if it cannot be removed now.
+fn remove_work(shared: &Shared, placing: &Placing) {
+    let Some(file) = &placing.file else { return };
+    if let Ok(work) = shared.folders.get(&file.root.join(crate::model::job::WORK)) {
+        let _ = work.rmdir(std::ffi::OsStr::new(&placing.job.to_string()));
+    }
+}
