@@ -159,7 +159,8 @@ pub struct AttemptView {
     pub ended_at: Option<String>,
     /// Its length in milliseconds.
     pub duration_ms: Option<u64>,
-    /// How it ended: `succeeded`, `failed`, `retry`, `interrupted`, `cancelled`, or none while it runs.
+    /// How it ended: `succeeded`, `failed`, `retry`, `held`, `put_back`, `interrupted`, `skipped`, `cancelled`, or none
+    /// while it runs.
     pub outcome: Option<String>,
     /// Class of its failure.
     pub class: Option<FailureClass>,

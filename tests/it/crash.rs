@@ -566,11 +566,10 @@ fn cancel_of_a_running_job() {
         let what = format!("cancel of a running job, killed at {point}");
         let world = one(SLOW, "a.txt", TEXT);
         let supervisor = world.start("run", Some(point));
-        let run = until("the job to run", || {
+        until("the job to run", || {
             let is_running = world.number("SELECT count(*) FROM job WHERE state = 2") > 0;
             (is_running && world.path("data/children").read_dir().is_ok_and(|mut d| d.next().is_some())).then_some(())
         });
-        let () = run;
         let asked = world.line("cancel 1");
         let status = supervisor.wait();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{what}: {status}");

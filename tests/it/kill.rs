@@ -209,7 +209,7 @@ impl Feeder<'_> {
             // Never over another file: by a rename that refuses to, or by a second name and then one less.
             let into = |name: &OsStr| {
                 let target = folder.join(name);
-                if n % 5 == 0 {
+                if n.is_multiple_of(5) {
                     return std::fs::hard_link(&part, target).and_then(|()| std::fs::remove_file(&part));
                 }
                 let flags = RenameFlags::RENAME_NOREPLACE;

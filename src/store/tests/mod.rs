@@ -13,6 +13,7 @@ mod pages;
 mod plans;
 mod property;
 mod prune;
+mod rng;
 mod scale;
 mod simulation;
 
