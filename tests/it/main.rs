@@ -2,6 +2,9 @@
 //! the whole program in a pseudo-terminal, and the program killed wherever it can be. Nothing here needs root, a
 //! network or an installed service.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
+#![allow(clippy::disallowed_methods, reason = "tests do what operators and other programs do")]
+
 mod cli;
 mod crash;
 mod daemon;

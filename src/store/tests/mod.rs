@@ -112,6 +112,7 @@ fn tasks() -> Vec<TaskFacts> {
 
 fn landed(task: &str, n: u64) -> Landed {
     Landed {
+        seen: Millis(i64::MAX),
         task: task.into(),
         root: ROOT.into(),
         path: format!("{task}-{n}.csv").into(),

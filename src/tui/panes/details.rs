@@ -41,7 +41,8 @@ impl Pane for Details {
     fn draw(&self, app: &App, area: Rect, buf: &mut Buffer) {
         let area = padded(area);
         let lines = lines(app, area.width.into());
-        let foot = area.height >= 6;
+        // With the focus here the last line of the screen says the same.
+        let foot = area.height >= 6 && app.focus != PaneId::Details;
         let room = usize::from(area.height).saturating_sub(if foot { 2 } else { 0 });
         for (row, line) in lines.into_iter().skip(app.detail_top).take(room).enumerate() {
             put(buf, area, row, line.spans);
