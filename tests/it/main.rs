@@ -4,8 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
 #![allow(clippy::disallowed_methods, reason = "tests do what operators and other programs do")]
+#![allow(clippy::print_stdout, reason = "a big run prints its figures")]
 
 mod cli;
+#[cfg(debug_assertions)] // in a release build there are no crash points
 mod crash;
 mod daemon;
 mod demo;
