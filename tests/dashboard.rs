@@ -323,6 +323,16 @@ impl Stage {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
     }
 
+    /// Waits until the kernel says that the child is stopped.
+    fn until_stopped(&self) {
+        let stat = format!("/proc/{}/stat", self.child.process_id().unwrap());
+        let deadline = Instant::now() + PATIENCE;
+        while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+            assert!(Instant::now() < deadline, "the dashboard did not stop");
+            std::thread::park_timeout(STEP);
+        }
+    }
+
     /// The terminal is as it was before.
     fn assert_restored(&self) {
         let restored = |s: &Shown| {
@@ -414,6 +424,8 @@ fn it_stops_and_goes_on_as_the_shell_expects() {
     stage.press("\x1a");
     stage.wait("the first screen", |s| (!s.parser.screen().alternate_screen()).then_some(()));
     stage.assert_restored();
+    // The terminal is given back before the process stops: told to go on too early, it would stop for good.
+    stage.until_stopped();
     stage.signal(nix::sys::signal::Signal::SIGCONT);
     stage.until("the list again", |s| s.contains("주문-2.csv") && s.contains("q detach"));
     stage.press("q");

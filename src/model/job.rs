@@ -39,6 +39,8 @@ pub struct Landed {
     pub facts: Facts,
     /// Priority of its job.
     pub priority: i32,
+    /// When it was looked at, at the latest: a job that had the file then and is over by now is no reason for another.
+    pub seen: Millis,
 }
 
 /// A job as claimed (S2): everything a worker needs to start.

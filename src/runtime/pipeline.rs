@@ -99,6 +99,10 @@ async fn decide_group(shared: &Arc<Shared>, ended: Vec<Ended>) -> Vec<Placing> {
             Err(e) => {
                 shared.store_failed(&e).await;
                 tokio::time::sleep(RETRY_AFTER).await;
+                if shared.is_leaving() {
+                    // Nothing was decided: the next start finds these jobs running, and their files in WORK.
+                    return out;
+                }
                 groups.push(prepared);
                 continue;
             }

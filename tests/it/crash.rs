@@ -7,6 +7,9 @@
 use super::proof::{World, audit, hash, record_of, until};
 use shiftboss::model::crash::POINTS;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 /// What a start goes through, and dies at, in this order.
 const RECOVERY: [&str; 6] =
@@ -85,13 +88,13 @@ impl Scenario {
         assert!(died.is_killed(), "{what}: it did not die there: {died:#?}");
         audit::after_death(&world, &what);
         let left = Left {
-            running: world.number("SELECT count(*) FROM job WHERE state = 2") > 0,
+            running: any_began(&world),
             cancelled: world.number("SELECT count(*) FROM job WHERE cancel_action IS NOT NULL") > 0,
             what: what.clone(),
         };
         for again in recovery {
             let needs_running = matches!(*again, "recover.prepared" | "recover.decided");
-            if needs_running && world.number("SELECT count(*) FROM job WHERE state = 2") == 0 {
+            if needs_running && !any_began(&world) {
                 continue;
             }
             let died = world.armed(again, "run --until-idle");
@@ -107,6 +110,30 @@ impl Scenario {
         audit::at_rest(&world, &what);
         (self.expect)(&world, &left);
     }
+}
+
+/// Whether the recovery finds an attempt that was cut off. A claimed job whose file still lies where it was is only put
+/// back, because nothing of it had begun.
+fn any_began(world: &World) -> bool {
+    let db = world.db();
+    let mut running = db
+        .prepare(
+            "SELECT j.id, j.cancel_action IS NOT NULL, f.root, f.path, f.name FROM job j
+             LEFT JOIN job_file f ON f.job = j.id AND f.dir = 0 AND f.ord = 0 WHERE j.state = 2",
+        )
+        .unwrap();
+    let path = |raw: Vec<u8>| PathBuf::from(OsString::from_vec(raw));
+    let mut rows = running.query([]).unwrap();
+    while let Some(row) = rows.next().unwrap() {
+        let Some(root) = row.get::<_, Option<Vec<u8>>>(2).unwrap().map(path) else { return true };
+        let (id, is_cancelled): (i64, bool) = (row.get(0).unwrap(), row.get(1).unwrap());
+        let (landed, name) = (root.join(path(row.get(3).unwrap())), path(row.get(4).unwrap()));
+        let in_work = root.join(".shiftboss/work").join(id.to_string()).join(name);
+        if is_cancelled || in_work.symlink_metadata().is_ok() || landed.symlink_metadata().is_err() {
+            return true;
+        }
+    }
+    false
 }
 
 const TEXT: &[u8] = b"three small words\n";
@@ -316,7 +343,7 @@ const PROGRAM_ONCE: Scenario = Scenario {
             assert_eq!((job.state, job.code.as_deref()), ("failed", Some("interrupted")), "{}", left.what);
             assert_eq!((job.attempt, job.spent), (1, 0), "{}: never run again, and not charged", left.what);
         } else {
-            assert_eq!((job.state, job.attempt), ("succeeded", 1), "{}", left.what);
+            assert_eq!(job.state, "succeeded", "{}: {job:?}", left.what);
         }
     },
 };
