@@ -3,6 +3,8 @@
 //!
 //! The test runs itself again as the child that owns the terminal.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
+
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use shiftboss::clock::{Clock, SystemClock, rfc3339};
 use shiftboss::control::client::Client;
@@ -41,7 +43,7 @@ fn child() {
         std::thread::Builder::new().spawn(wait).unwrap();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let options = Options { read_only: false, color: true, unicode: true, mouse: true };
+    let options = Options { read_only: false, color: true, unicode: true, mouse: true, leave: "detach" };
     match runtime.block_on(tui::run(Client::unix(PathBuf::from(socket)), options)) {
         Ok(Ended::Detached { running }) => println!("\r\ndetached, {running} jobs still running"),
         Ok(other) => println!("\r\nended: {other:?}"),
@@ -323,6 +325,16 @@ impl Stage {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
     }
 
+    /// Waits until the kernel says that the child is stopped.
+    fn until_stopped(&self) {
+        let stat = format!("/proc/{}/stat", self.child.process_id().unwrap());
+        let deadline = Instant::now() + PATIENCE;
+        while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+            assert!(Instant::now() < deadline, "the dashboard did not stop");
+            std::thread::park_timeout(STEP);
+        }
+    }
+
     /// The terminal is as it was before.
     fn assert_restored(&self) {
         let restored = |s: &Shown| {
@@ -414,6 +426,8 @@ fn it_stops_and_goes_on_as_the_shell_expects() {
     stage.press("\x1a");
     stage.wait("the first screen", |s| (!s.parser.screen().alternate_screen()).then_some(()));
     stage.assert_restored();
+    // The terminal is given back before the process stops: told to go on too early, it would stop for good.
+    stage.until_stopped();
     stage.signal(nix::sys::signal::Signal::SIGCONT);
     stage.until("the list again", |s| s.contains("주문-2.csv") && s.contains("q detach"));
     stage.press("q");

@@ -3,21 +3,8 @@
 
 use crate::clock::parse_rfc3339;
 use crate::model::Millis;
+pub use crate::model::text::count;
 use std::time::Duration;
-
-/// `18,204`
-#[must_use]
-pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
 
 /// `1 job`, `2 jobs`
 #[must_use]

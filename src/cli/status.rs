@@ -121,7 +121,8 @@ fn tasks(tasks: &[TaskView], out: &mut Out) {
     for task in tasks {
         let c: &Counts = &task.counts;
         let number = |n: u64, style| Line::of(if n > 0 { style } else { Style::Dim }, human::count(n));
-        let what = format!("{} {}, {}", task.trigger, task.source, task.action);
+        let started = format!("{} {}", task.trigger, task.source);
+        let what = format!("{}, {}", started.trim_end(), task.action);
         table.row([
             Line::of(Style::Strong, &task.name),
             number(c.failed, Style::Bad),

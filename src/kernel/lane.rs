@@ -19,8 +19,10 @@ pub(super) struct Lane {
     pub concurrency: u32,
     pub priority: i32,
     pub paused: bool,
-    /// Jobs in the queue, as the store last said.
+    /// Jobs in the queue, as far as known; perhaps fewer by now, never more.
     pub queued: u64,
+    /// The longest queue heard of while a claim is under way.
+    heard: u64,
     pub next_due: Option<Millis>,
     /// Jobs asked for in the claim under way; 0 if there is none.
     pub claiming: u32,
@@ -39,6 +41,24 @@ pub(super) struct Lane {
 }
 
 impl Lane {
+    /// Takes a word about the queue into account. Words overtake each other on their way here, and an old one that says
+    /// "nothing" must not hide a newer one; so a word alone never lowers what is known. One that says too much costs a
+    /// claim or a look at what is due, and the answer to that puts it right.
+    pub(super) fn hear(&mut self, queued: u64, next_due: Option<Millis>) {
+        self.queued = self.queued.max(queued);
+        if self.claiming > 0 {
+            self.heard = self.heard.max(queued);
+        }
+        self.next_due = self.next_due.into_iter().chain(next_due).min();
+    }
+
+    /// Takes the answer to a claim into account: it is as new as the claim, and what was heard meanwhile may be newer.
+    pub(super) fn claim_answered(&mut self, queued: u64, next_due: Option<Millis>) {
+        self.claiming = 0;
+        self.queued = queued.max(std::mem::take(&mut self.heard));
+        self.next_due = self.next_due.into_iter().chain(next_due).min();
+    }
+
     /// Takes the length of an attempt into account.
     pub(super) fn learn(&mut self, took: Duration) {
         let ms = took.as_secs_f64() * 1000.0;

@@ -94,17 +94,13 @@ impl Kernel {
             Input::Configured { workers, drain, lanes } => self.configure(workers, drain, lanes, effects),
             Input::Waiting(hints) => {
                 for hint in hints {
-                    let lane = self.lanes.entry(hint.task).or_default();
-                    lane.queued = hint.queued;
-                    lane.next_due = hint.next_due;
+                    self.lanes.entry(hint.task).or_default().hear(hint.queued, hint.next_due);
                 }
             }
             Input::Claimed { task, jobs, queued, next_due } => {
                 let lane = self.lanes.entry(task).or_default();
-                lane.claiming = 0;
                 lane.dry_until = (jobs.is_empty() && queued > 0).then(|| now.plus(lane::DRY));
-                lane.queued = queued;
-                lane.next_due = next_due;
+                lane.claim_answered(queued, next_due);
                 lane.ready.extend(jobs);
             }
             Input::ClaimFailed { task } => {

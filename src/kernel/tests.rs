@@ -182,6 +182,26 @@ fn one_timer_serves_all_lanes() {
 }
 
 #[test]
+fn words_about_a_queue_may_arrive_in_any_order() {
+    let mut k = kernel(1, vec![spec("a", 1, 0)]);
+    let word = |queued, due: Option<i64>| {
+        Input::Waiting(vec![LaneHint { task: "a".into(), queued, next_due: due.map(Millis) }])
+    };
+    k.step(word(1, None), Millis(0));
+    assert!(k.step(word(3, Some(500)), Millis(0)).contains(&Effect::Wake { at: Millis(500) }));
+    // The claim was answered before the three landed, and its answer is late.
+    k.step(claimed("a", 1..2, 0), Millis(0));
+    k.step(ended(1, 1000), Millis(0));
+    let again = k.step(word(0, None), Millis(0));
+    assert!(again.is_empty(), "the claim for them is under way: {again:?}");
+    let effects = k.step(claimed("a", 2..3, 0), Millis(0));
+    assert_eq!(starts(&effects), [2]);
+    k.step(ended(2, 1000), Millis(0));
+    assert_eq!(k.step(Input::Settled { count: 2 }, Millis(0)), [], "the last answer said that nothing is left");
+    assert_eq!(k.step(Input::Timer, Millis(500)), [Effect::PromoteDue], "an old word did not hide what is due");
+}
+
+#[test]
 fn nothing_is_claimed_while_the_store_is_paused_or_the_disk_is_behind() {
     let mut k = kernel(2, vec![spec("a", 2, 0)]);
     k.step(Input::Store { ok: false }, Millis(0));

@@ -39,6 +39,8 @@ pub struct Landed {
     pub facts: Facts,
     /// Priority of its job.
     pub priority: i32,
+    /// When it was looked at, at the latest: a job that had the file then and is over by now is no reason for another.
+    pub seen: Millis,
 }
 
 /// A job as claimed (S2): everything a worker needs to start.
@@ -66,6 +68,16 @@ pub struct Claimed {
     pub upstream: Vec<PathBuf>,
     /// An operator has cancelled it already: it is set aside, not run.
     pub cancelled: bool,
+}
+
+impl Claimed {
+    /// What a line of the log calls it: the name of its file without its folders, escaped. The whole path is one
+    /// `show` away, and would push what matters off the screen.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = self.label.rsplit(|&b| b == b'/').find(|part| !part.is_empty());
+        crate::model::text::bytes(name.unwrap_or(&self.label))
+    }
 }
 
 /// Where a job's file is expected.

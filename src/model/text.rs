@@ -74,6 +74,20 @@ pub fn cut(text: &str, max: usize) -> Cow<'_, str> {
     }
 }
 
+/// `18,204`: thousands apart, so that large numbers are read at a glance.
+#[must_use]
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// The part of a message that stays the same from one failure to the next: numbers become `#`, quoted values `"…"`.
 #[must_use]
 pub fn constant_part(message: &str) -> String {

@@ -1,7 +1,12 @@
 //! What a client sees: plain, immutable data that travels on the control socket as JSON. Clients ignore fields that
 //! they do not know. Times are RFC 3339 text with offset; durations and sizes carry their unit in the name.
 
-use super::action::Level;
+mod flow;
+mod log;
+
+pub use flow::{Gauges, ProgressView, Throughput, Tick};
+pub use log::{LogLine, LogsPage};
+
 use super::{CauseId, ContextLine, Failure, FailureClass, JobId, JobState, RunId, SelectionId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -154,7 +159,8 @@ pub struct AttemptView {
     pub ended_at: Option<String>,
     /// Its length in milliseconds.
     pub duration_ms: Option<u64>,
-    /// How it ended: `succeeded`, `failed`, `retry`, `interrupted`, `cancelled`, or none while it runs.
+    /// How it ended: `succeeded`, `failed`, `retry`, `held`, `put_back`, `interrupted`, `skipped`, `cancelled`, or none
+    /// while it runs.
     pub outcome: Option<String>,
     /// Class of its failure.
     pub class: Option<FailureClass>,
@@ -263,7 +269,7 @@ pub struct TaskView {
     pub name: String,
     /// `watch`, `after` or `manual`.
     pub trigger: String,
-    /// What it watches or waits for, in words.
+    /// What it watches or waits for, in words that follow the trigger; empty for one that an operator starts.
     pub source: String,
     /// Kind of work.
     pub action: String,
@@ -312,53 +318,6 @@ pub struct Banner {
     pub text: String,
     /// Since when.
     pub since: Option<String>,
-}
-
-/// What the machine does.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Gauges {
-    /// Load of each core in percent, 0 to 100.
-    pub cpu_percent: Vec<f32>,
-    /// Memory in use, in bytes.
-    pub memory_used_bytes: u64,
-    /// Memory in all, in bytes.
-    pub memory_total_bytes: u64,
-    /// Room left on the data folder's disk, in bytes.
-    pub disk_free_bytes: u64,
-    /// Size of that disk, in bytes.
-    pub disk_total_bytes: u64,
-    /// Resident memory of the supervisor, in bytes.
-    pub process_memory_bytes: u64,
-}
-
-/// How much work flows. The series hold one value for each of the last seconds, oldest first, at most
-/// [`Throughput::SERIES_MAX`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Throughput {
-    /// Jobs that were over in each second.
-    pub jobs_per_second: Vec<u32>,
-    /// Bytes of their inputs and outputs in each second.
-    pub bytes_per_second: Vec<u64>,
-    /// Jobs queued at the end of each second.
-    pub queue_depth: Vec<u64>,
-}
-
-impl Throughput {
-    /// Length of each series, in seconds.
-    pub const SERIES_MAX: usize = 120;
-}
-
-/// Live progress of a running job, from memory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ProgressView {
-    /// The job.
-    pub job: JobId,
-    /// Bytes consumed.
-    pub bytes: u64,
-    /// Bytes in all, where known.
-    pub bytes_total: Option<u64>,
-    /// Records done.
-    pub rows: u64,
 }
 
 /// A file in a watched folder that no task takes, or that cannot be taken.
@@ -433,64 +392,6 @@ pub struct Status {
     /// The revision that this shows.
     #[serde(default)]
     pub rev: i64,
-}
-
-/// One tick of the event stream: at most four a second.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Tick {
-    /// Rises whenever a job changed.
-    pub rev: i64,
-    /// Jobs by state.
-    pub counts: Counts,
-    /// What the machine does.
-    pub gauges: Gauges,
-    /// Finished jobs in the last full second.
-    pub jobs_per_second: u32,
-    /// Bytes in and out in the last full second.
-    pub bytes_per_second: u64,
-    /// Names of the tasks whose jobs changed since the last tick.
-    pub touched: Vec<String>,
-    /// Live progress of running jobs.
-    pub progress: Vec<ProgressView>,
-    /// Rises whenever banners, tasks, pauses or listed files changed: time to ask for `status` again.
-    pub status_rev: u64,
-    /// `running` or `draining`.
-    pub state: String,
-    /// The supervisor's clock, milliseconds since the Unix epoch.
-    pub now_ms: i64,
-}
-
-/// One line of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// Its place in the log: rises by at least 1.
-    pub seq: u64,
-    /// When, RFC 3339.
-    pub at: String,
-    /// How grave.
-    pub level: Level,
-    /// The task that it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<String>,
-    /// The job that it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<JobId>,
-    /// The part of the supervisor that said it, for its own lines.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// What was said; escaped text.
-    pub message: String,
-}
-
-/// A page of the log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogsPage {
-    /// The lines, oldest first.
-    pub lines: Vec<LogLine>,
-    /// Pass as `from` to go on.
-    pub next: u64,
-    /// Lines that were dropped before the first one because the reader was too slow or the log was cut.
-    pub gap: u64,
 }
 
 /// What a bulk action did.

@@ -73,7 +73,7 @@ pub async fn show(client: Client, read_only: bool, out: &mut Out) -> Result<Exit
 
 /// What the terminal can show.
 pub fn options(read_only: bool, out: &Out) -> tui::Options {
-    tui::Options { read_only, color: out.is_colored(), unicode: !is_ascii_locale(), mouse: false }
+    tui::Options { read_only, color: out.is_colored(), unicode: !is_ascii_locale(), mouse: false, leave: "detach" }
 }
 
 /// Whether the locale says that the terminal knows ASCII alone.

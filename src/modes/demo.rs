@@ -145,7 +145,7 @@ async fn play(
 
 /// Draws until the operator leaves.
 async fn dashboard(client: Client, out: &Out) -> Result<Left, Fatal> {
-    Ok(match tui::run(client, dashboard::options(false, out)).await? {
+    Ok(match tui::run(client, tui::Options { leave: "end demo", ..dashboard::options(false, out) }).await? {
         tui::Ended::Detached { .. } => Left::Done,
         tui::Ended::Signalled => Left::Signalled,
         tui::Ended::TerminalGone => Left::TerminalGone,

@@ -267,11 +267,9 @@ impl Loop {
         self.shared.tracker.task(
             "put back",
             Box::pin(async move {
-                match shared.ledger.put_back(jobs).await {
-                    Ok(lanes) => shared.tell_lanes(lanes).await,
-                    Err(StoreError::Closed) => {}
-                    // The next start puts them back.
-                    Err(e) => shared.complain(&format!("cannot put claimed jobs back: {e}")),
+                let put_back = || shared.ledger.put_back(jobs.clone());
+                if let Some(lanes) = shared.insist("put claimed jobs back", put_back).await {
+                    shared.tell_lanes(lanes).await;
                 }
             }),
         );
@@ -287,15 +285,9 @@ impl Loop {
         self.shared.tracker.task(
             "due",
             Box::pin(async move {
-                match shared.ledger.due(shared.now()).await {
-                    Ok(lanes) => shared.tell_lanes(lanes).await,
-                    Err(StoreError::Closed) => {}
-                    Err(e) => {
-                        shared.store_failed(&e).await;
-                        tokio::time::sleep(CLAIM_RETRY).await;
-                        let again = shared.ledger.due(shared.now()).await.unwrap_or_default();
-                        shared.tell_lanes(again).await;
-                    }
+                let due = || shared.ledger.due(shared.now());
+                if let Some(lanes) = shared.insist("queue what is due", due).await {
+                    shared.tell_lanes(lanes).await;
                 }
             }),
         );

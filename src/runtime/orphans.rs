@@ -2,6 +2,7 @@
 //! its leader; the next start ends what is still alive. A number alone is never trusted: it may be another's by now.
 
 use super::shared::Shared;
+use super::spawn::child::alive;
 use crate::model::job::Claimed;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -60,7 +61,7 @@ pub fn end_all(data_dir: &Path) -> usize {
 
 fn end(group: i32) {
     let deadline = Instant::now() + PATIENCE;
-    while killpg(Pid::from_raw(group), Signal::SIGKILL).is_ok() && Instant::now() < deadline {
+    while killpg(Pid::from_raw(group), Signal::SIGKILL).is_ok() && alive(group) && Instant::now() < deadline {
         std::thread::yield_now();
     }
 }

@@ -99,6 +99,10 @@ async fn decide_group(shared: &Arc<Shared>, ended: Vec<Ended>) -> Vec<Placing> {
             Err(e) => {
                 shared.store_failed(&e).await;
                 tokio::time::sleep(RETRY_AFTER).await;
+                if shared.is_leaving() {
+                    // Nothing was decided: the next start finds these jobs running, and their files in WORK.
+                    return out;
+                }
                 groups.push(prepared);
                 continue;
             }
@@ -209,12 +213,13 @@ fn discard(p: &Prepared) {
 
 /// What the log says about an outcome.
 fn line(p: &Prepared, state: JobState) -> Option<(Level, String)> {
-    let label = text::bytes(&p.claimed.label);
+    let label = p.claimed.name();
     let because = |f: &Failure| format!("{}: {}", f.code, f.message);
     match &p.decision.verdict {
         Verdict::Place { outcome: Outcome::Succeeded, .. } => {
-            let rows = p.decision.rows.map_or_else(String::new, |r| format!(", {r} rows"));
-            Some((Level::Info, format!("succeeded {label}{rows}")))
+            let rows = || p.decision.rows.map(|n| format!("{} rows", text::count(n)));
+            let what = p.note.as_deref().map(|note| text::escape(note).into_owned()).or_else(rows);
+            Some((Level::Info, format!("succeeded {label}{}", what.map_or_else(String::new, |w| format!(": {w}")))))
         }
         Verdict::Place { outcome: Outcome::Failed, failure, .. } => {
             Some((Level::Error, format!("failed {label}: {}", failure.as_ref().map_or_else(String::new, because))))

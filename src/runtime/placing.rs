@@ -169,6 +169,10 @@ async fn finish(shared: &Arc<Shared>, done: Vec<Placing>) {
             Err(e) => {
                 shared.store_failed(&e).await;
                 tokio::time::sleep(RETRY_AFTER).await;
+                if shared.is_leaving() {
+                    // Everything is in its place; the next start finishes what it finds done.
+                    return;
+                }
             }
         }
     }

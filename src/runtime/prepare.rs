@@ -45,6 +45,8 @@ pub struct Prepared {
     pub taken: Option<Box<Taken>>,
     /// Temporary files that are not placed: dropped after the decision.
     pub drop: Vec<Temp>,
+    /// What the action has to say of its success.
+    pub note: Option<String>,
 }
 
 /// An original and where it lies.
@@ -160,10 +162,11 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
     decision.exit = left.exit.map(i64::from);
     decision.log_head = left.log_head;
     decision.log_ref = left.log_ref;
+    let mut note = None;
     if let Ruling::Succeed(report) = &ruling {
-        decision.rows = report.rows;
+        (decision.rows, note) = (report.rows, report.note.clone());
     }
-    let mut prepared = Prepared { decision, claimed, task, vars, held, taken, drop };
+    let mut prepared = Prepared { decision, claimed, task, vars, held, taken, drop, note };
     if let Some(e) = unwritten {
         let (outcome, failure) = match ruling {
             Ruling::Fail(failure, _) => (Outcome::Failed, Some(failure)),
@@ -204,7 +207,7 @@ fn plain(
 ) -> Prepared {
     let mut decision = Decision::new(claimed.job, fence, verdict, at);
     decision.charged = charged;
-    Prepared { decision, claimed, task, vars, held: Vec::new(), taken: None, drop: Vec::new() }
+    Prepared { decision, claimed, task, vars, held: Vec::new(), taken: None, drop: Vec::new(), note: None }
 }
 
 fn original<'a>(claimed: &'a Claimed, taken: &'a Taken) -> Original<'a> {

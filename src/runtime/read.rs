@@ -203,12 +203,12 @@ fn paused((uid, at): (u32, Millis)) -> Paused {
     Paused { by: user(uid), at: rfc3339(at) }
 }
 
-/// What starts a task, in words.
+/// What a task watches or waits for; the trigger stands before it.
 fn source(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Watch(w) => format!("{}/{}", text::path(&w.dir), w.patterns.join(" ")),
-        Trigger::After(after) => format!("after {}", after.tasks.join(", ")),
-        Trigger::Manual => "by hand".into(),
+        Trigger::After(after) => after.tasks.join(", "),
+        Trigger::Manual => String::new(),
     }
 }
 

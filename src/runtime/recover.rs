@@ -89,9 +89,11 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
     crash::point("recover.placed");
     let (unbegun, begun): (Vec<_>, Vec<_>) = left.running.into_iter().partition(never_began);
     for piece in pieces(unbegun) {
+        // Its copy into WORK may have begun.
         for job in &piece {
-            let work = job.claimed.file.iter().map(|f| f.work_dir(job.claimed.job)).collect::<Vec<_>>();
-            temps::remove(job.claimed.job, &work);
+            let work = job.claimed.file.iter().map(|f| f.work_dir(job.claimed.job));
+            let dirs: Vec<PathBuf> = job.target_dirs.iter().cloned().chain(work).collect();
+            temps::remove(job.claimed.job, &dirs);
         }
         let jobs = piece.into_iter().map(|job| (job.claimed.job, job.claimed.attempt)).collect();
         shared.ledger.put_back(jobs).await.map_err(fault)?;

@@ -45,5 +45,5 @@ fn copy_in(shared: &Shared, config: &Config, task: &Task, real: &Path) -> std::i
     let stat = target.stat(name)?.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
     debug_assert_eq!(facts.ino, stat.facts.ino);
     let path = PathBuf::from(number).join(name);
-    Ok(Landed { task: task.name.clone(), root, path, facts: stat.facts, priority: task.priority })
+    Ok(Landed { task: task.name.clone(), root, path, facts: stat.facts, priority: task.priority, seen: shared.now() })
 }

@@ -77,9 +77,12 @@ pub fn start(shared: &Arc<Shared>, pipeline: Pipeline, claimed: Claimed, task: A
             Begun::Over(end) => attempt.over_blocking(end),
             Begun::Working(work, taken) => {
                 // Short work in this process says only how it ended.
-                let size =
-                    attempt.claimed.file.as_ref().map_or_else(String::new, |f| format!(", {} bytes", f.facts.size));
-                let line = format!("started {}{size}", text::bytes(&attempt.claimed.label));
+                let size = attempt
+                    .claimed
+                    .file
+                    .as_ref()
+                    .map_or_else(String::new, |f| format!(", {} bytes", text::count(f.facts.size)));
+                let line = format!("started {}{size}", attempt.claimed.name());
                 shared.say(Level::Info, &attempt.claimed, &line);
                 let running = attempt.run(work, taken, desk, live);
                 shared.tracker.task("attempt", Box::pin(running));

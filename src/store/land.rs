@@ -8,6 +8,14 @@ use crate::model::{JobId, JobState, Millis, RunId, RunState};
 use rusqlite::OptionalExtension;
 use std::os::unix::ffi::OsStrExt;
 
+/// Jobs of one name that are looked through for one that overtook a scan: only the newest can have.
+const OVERTAKEN_MAX: i64 = 8;
+
+/// The newest jobs that had a file of this name.
+pub(super) const NEWEST: &str =
+    "SELECT f.dir, f.ino, f.size, f.mtime_ns, j.state, j.finished_at FROM job_file f JOIN job j ON j.id = f.job
+     WHERE f.root = ?1 AND f.path = ?2 ORDER BY f.job DESC LIMIT ?3";
+
 /// A job to be inserted.
 pub(super) struct NewJob<'a> {
     pub run: RunId,
@@ -30,7 +38,7 @@ impl Txn<'_> {
                 landing.own += 1;
                 continue;
             }
-            if self.sees_again(file)? {
+            if self.sees_again(file)? || self.saw_too_late(file)? {
                 landing.known += 1;
                 continue;
             }
@@ -132,6 +140,23 @@ impl Txn<'_> {
             ))?;
         }
         Ok(true)
+    }
+
+    /// Whether a job still had the file when it was looked at, and let go of it since: whoever looked was overtaken. A
+    /// file that is put back into its folder is looked at after that.
+    fn saw_too_late(&self, file: &Landed) -> Result<bool, StoreError> {
+        let mut newest = self.sql(NEWEST)?;
+        let mut rows = newest.query((blob(&file.root), blob(&file.path), OVERTAKEN_MAX))?;
+        while let Some(row) = rows.next()? {
+            let facts = (signed(file.facts.ino), signed(file.facts.size), file.facts.mtime_ns);
+            let is_same = row.get::<_, i64>(0)? == IN && (row.get(1)?, row.get(2)?, row.get(3)?) == facts;
+            let state: JobState = row.get(4)?;
+            let over: Option<Millis> = row.get(5)?;
+            if is_same && (state == JobState::Placing || over.is_some_and(|at| at >= file.seen)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Inserts an open run.

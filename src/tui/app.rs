@@ -141,6 +141,8 @@ pub struct App {
     pub frozen: Option<Millis>,
     /// Whether we take the mouse.
     pub mouse: bool,
+    /// What leaving is called in the footer.
+    pub leave: &'static str,
     /// Reasons given for skipping, newest first.
     pub reasons: VecDeque<String>,
     /// Number of the last prompt that waits for an answer.
@@ -150,6 +152,8 @@ pub struct App {
     now: Millis,
     skew: i64,
     status_rev: Option<u64>,
+    /// Revision that the numbers of the tasks are about, and when they were asked for.
+    tasks_asked: (i64, Millis),
     status_at: Millis,
     refreshed_at: Millis,
     gauges_at: Millis,
@@ -189,12 +193,14 @@ impl App {
             notice: None,
             frozen: None,
             mouse,
+            leave: "detach",
             reasons: VecDeque::new(),
             prompts: 0,
             due: Due::Now,
             now,
             skew: 0,
             status_rev: None,
+            tasks_asked: (0, now),
             status_at: now,
             refreshed_at: Millis(0),
             gauges_at: Millis(0),

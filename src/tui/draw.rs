@@ -177,7 +177,7 @@ pub fn keys(app: &App, actions: &[Action], width: usize) -> Vec<Span<'static>> {
         let spec = action.spec();
         let key = spec.keys.first().map_or_else(String::new, |k| shown(k));
         let name = match action {
-            Action::Leave if app.is_at_top() => "detach",
+            Action::Leave if app.is_at_top() => app.leave,
             Action::Leave => "back",
             Action::Pause if app.task_under_cursor().is_some_and(|t| t.paused.is_some()) => "resume",
             _ => spec.name,

@@ -64,6 +64,8 @@ pub struct Options {
     pub unicode: bool,
     /// Take the mouse.
     pub mouse: bool,
+    /// What leaving is called in the footer: `detach`, where the work goes on.
+    pub leave: &'static str,
 }
 
 /// How the dashboard ended. The work goes on in every case.
@@ -108,6 +110,7 @@ pub async fn run(client: Client, options: Options) -> Result<Ended, Fatal> {
     let now = SystemClock.now();
     let theme = Theme::new(depth, options.unicode);
     let mut app = App::new(theme, options.read_only, options.mouse, tty::size(), now);
+    app.leave = options.leave;
     app.update(Msg::Status(Box::new(status)), now);
 
     let mut signals = tty::Signals::new().map_err(|e| broken(&e))?;
@@ -185,7 +188,9 @@ impl Shell {
             Told::Resize => {}
         }
         let (width, height) = tty::size();
-        self.handle(Msg::Resize(width, height))
+        self.handle(Msg::Resize(width, height))?;
+        // A size that changed and came back between two looks has still spoilt what the terminal shows.
+        self.handle(Msg::Redraw)
     }
 
     /// Takes all input that is there, so that a flood of it is drawn once.

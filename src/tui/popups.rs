@@ -210,6 +210,7 @@ fn help_lines(app: &App, width: usize) -> Vec<Line<'static>> {
             let refusal = spec.action.refusal(app);
             let meaning = |m: Meaning| app.theme.style(if refusal.is_some() { Meaning::Dim } else { m });
             let about = match &refusal {
+                Some(_) if !here(&spec) => format!("{} (not here)", spec.doc),
                 Some(why) => format!("{} ({why})", spec.doc),
                 None => spec.doc.to_owned(),
             };

@@ -1,8 +1,17 @@
 //! The outer rings of tests, in one binary: the rules of the house, the command line, the supervisor over its socket,
-//! and the whole program in a pseudo-terminal. Nothing here needs root, a network or an installed service.
+//! the whole program in a pseudo-terminal, and the program killed wherever it can be. Nothing here needs root, a
+//! network or an installed service.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
+#![allow(clippy::disallowed_methods, reason = "tests do what operators and other programs do")]
 
 mod cli;
+mod crash;
 mod daemon;
+mod demo;
+mod kill;
+mod places;
+mod proof;
 mod pty;
 mod support;
 mod tidy;

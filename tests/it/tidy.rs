@@ -303,7 +303,8 @@ fn nothing_is_about_one_machine() {
         for (n, line) in text.lines().enumerate() {
             for (a, b) in FOREIGN {
                 let word = format!("{a}{b}");
-                if line.contains(&word) {
+                let starts = |at: usize| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+                if line.match_indices(&word).any(|(at, _)| starts(at)) {
                     wrong.push(format!("{}:{}: {word}", path.display(), n + 1));
                 }
             }

@@ -18,6 +18,7 @@ mod text;
 
 use super::keys::optional;
 use crate::model::block::{Complaint, Spanned, shown};
+pub(super) use crate::model::text::count as grouped;
 use crate::model::{Action, Block, Desk, Failure, FileType, Input, JobOrder, Kind, Report, Template, Vars, Work};
 use encoding_rs::Encoding;
 use source::Source;
@@ -151,19 +152,6 @@ pub(super) fn file_type(input: &Input) -> FileType {
         [] => FileType::Other,
         head => FileType::by_content(head),
     })
-}
-
-/// A number with its thousands set apart: `1,041`.
-pub(super) fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -145,8 +145,28 @@ async fn clear(group: i32, lines: &dyn Lines) {
     lines.line(Level::Error, b"some processes of the job did not end after KILL");
 }
 
-fn alive(group: i32) -> bool {
-    group > 1 && killpg(Pid::from_raw(group), None).is_ok()
+/// Whether a process of the group still works. One that is dead and waits until its new parent notices is gone: in a
+/// container that parent may never look.
+pub fn alive(group: i32) -> bool {
+    group > 1 && killpg(Pid::from_raw(group), None).is_ok() && works(group).unwrap_or(true)
+}
+
+/// The same by `/proc`; none where that does not tell.
+fn works(group: i32) -> Option<bool> {
+    let mut is_seen = false;
+    for entry in std::fs::read_dir("/proc").ok()?.flatten() {
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        // After the name: state, parent, group.
+        let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+        let (state, of) = (fields.next(), fields.nth(1));
+        if of.and_then(|of| of.parse().ok()) == Some(group) {
+            is_seen = true;
+            if !matches!(state, Some("Z" | "X")) {
+                return Some(true);
+            }
+        }
+    }
+    is_seen.then_some(false)
 }
 
 fn signal(group: i32, signal: Signal) {
@@ -225,7 +245,7 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
     use std::time::Instant;
 
     #[derive(Default)]
@@ -295,5 +315,25 @@ mod tests {
             assert!(Instant::now() < deadline, "the grandchild lives on");
             tokio::task::yield_now().await;
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_dead_grandchild_that_nobody_reaps_is_gone() {
+        // It becomes ours, and we do not look: as in a container without an init.
+        nix::sys::prctl::set_child_subreaper(true).unwrap();
+        let kept = Kept::default();
+        let stop = Arc::new(StopSwitch::new(None));
+        let script = sh("sleep 600 & echo ready; wait");
+        let (switch, told) = (Arc::clone(&stop), async {
+            while kept.0.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            stop.stop(Stop::Cancel);
+        });
+        let (exit, ()) = futures_util::join!(run(script, &switch, &kept), told);
+        assert_eq!(exit.unwrap().stopped, Some(Stop::Cancel));
+        let lines = kept.0.into_inner().unwrap();
+        assert!(!lines.iter().any(|l| l.contains("did not end")), "{lines:?}");
     }
 }

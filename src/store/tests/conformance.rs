@@ -43,6 +43,19 @@ conformance! {
         assert_eq!(kept, 999, "a scan that looked before the claim does not know better");
     }
 
+    fn a_scan_that_was_overtaken_makes_no_second_job(l) {
+        land(l, "a", 1..2);
+        let c = claim(l, "a");
+        let sight = |at| vec![Landed { seen: Millis(at), ..landed("a", 1) }];
+        let done = placing(c.job, Outcome::Succeeded, None);
+        ok(l.decide(vec![Decision::new(c.job, Fence::Attempt(1), done, Millis(30))]));
+        assert_eq!(ok(l.land(sight(100), Millis(100))).known, 1, "it is on its way out of the folder");
+        finish(l, c.job);
+        let over = ok(l.land(sight(0), Millis(200)));
+        assert_eq!((over.known, over.new), (1, 0), "it was looked at before it went");
+        assert_eq!(ok(l.land(sight(i64::MAX), Millis(201))).new, 1, "it was put back since");
+    }
+
     fn a_task_never_takes_its_own_output(l) {
         land(l, "a", 1..2);
         let c = claim(l, "a");

@@ -13,6 +13,7 @@ mod pages;
 mod plans;
 mod property;
 mod prune;
+mod rng;
 mod scale;
 mod simulation;
 
@@ -111,6 +112,7 @@ fn tasks() -> Vec<TaskFacts> {
 
 fn landed(task: &str, n: u64) -> Landed {
     Landed {
+        seen: Millis(i64::MAX),
         task: task.into(),
         root: ROOT.into(),
         path: format!("{task}-{n}.csv").into(),

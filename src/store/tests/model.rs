@@ -28,7 +28,6 @@ pub struct Job {
 
 #[derive(Clone, Debug)]
 pub struct Run {
-    pub task: usize,
     pub jobs: Vec<usize>,
     pub upstream: Option<usize>,
     pub state: RunState,
@@ -63,7 +62,7 @@ impl Model {
                 self.jobs.len() - 1
             })
             .collect();
-        self.runs.push(Run { task, jobs, upstream, state: RunState::Open });
+        self.runs.push(Run { jobs, upstream, state: RunState::Open });
     }
 
     /// Whether a landed file has a live job under its name in the inbox.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::Filter;
-use crate::store::{claim, prune, read_jobs, recover, select, txn};
+use crate::store::{claim, land, prune, read_jobs, recover, select, txn};
 
 /// The steps of SQLite's plan for a statement.
 fn plan(store: &Store, sql: &str) -> Vec<String> {
@@ -45,6 +45,7 @@ fn nothing_on_the_writer_looks_through_all_jobs() {
         ("claim", claim::CANDIDATES),
         ("upstream", claim::UPSTREAM),
         ("next due", txn::NEXT_DUE),
+        ("newest of a name", land::NEWEST),
         ("interrupted", recover::INTERRUPTED),
         ("placing", recover::PLACING),
         ("live files", recover::LIVE_FILES),

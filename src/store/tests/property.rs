@@ -90,9 +90,10 @@ impl Pair {
             Op::Claim(task, max, limit) => {
                 let answer = try_claim(self.store(), TASKS[task], max, limit, self.now);
                 let taken = self.model.claim(task, max, limit);
-                let numbers: Vec<_> = answer.jobs.iter().map(|c| (c.job, c.attempt, c.spent)).collect();
+                let numbers: Vec<_> = answer.jobs.iter().map(|c| (c.job, c.attempt, c.spent, c.cancelled)).collect();
+                let of = |j: &usize| (id(*j), &self.model.jobs[*j]);
                 let wanted: Vec<_> =
-                    taken.iter().map(|j| (id(*j), self.model.jobs[*j].attempt, self.model.jobs[*j].spent)).collect();
+                    taken.iter().map(of).map(|(id, j)| (id, j.attempt, j.spent, j.cancel.is_some())).collect();
                 assert_eq!(numbers, wanted);
                 assert_eq!(answer.lane.queued, self.model.count(task, JobState::Queued));
             }
@@ -206,7 +207,8 @@ impl Pair {
         let j = &mut self.model.jobs[job];
         let wanted = match (stale, j.cancel, verdict) {
             (true, ..) => Decided::Lost,
-            (false, Some(action), 0 | 1 | 3..) => Decided::CancelInstead(action),
+            // A hold passes: its mark is found later.
+            (false, Some(action), 0 | 1 | 3 | 5..) => Decided::CancelInstead(action),
             (false, _, 0) => Decided::Now(self.model.decide(job, Outcome::Succeeded, charged)),
             (false, _, 1) => Decided::Now(self.model.decide(job, Outcome::Failed, charged)),
             (false, _, 2) => Decided::Now(self.model.decide(job, Outcome::Cancelled, charged)),

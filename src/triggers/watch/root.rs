@@ -47,7 +47,7 @@ pub struct Root {
     pub(super) scan_problem: Option<String>,
     pub(super) land_problem: Option<String>,
     pub(super) scans: u64,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     mono: Box<dyn Fn() -> Duration + Send>,
     pub(super) first_device: Option<u64>,
     pub(super) remote: Option<&'static str>,

@@ -6,6 +6,7 @@ use super::{BATCH_MAX, Landing, Stray};
 use crate::files::dir::{Dir, is_busy, is_denied, is_not_found, is_not_regular};
 use crate::files::lease;
 use crate::files::settle::{Arrival, Candidate, Print, Verdict};
+use crate::model::Millis;
 use crate::model::job::Landed;
 use std::ffi::OsStr;
 use std::io;
@@ -23,6 +24,7 @@ struct Taken {
     path: PathBuf,
     print: Print,
     task: usize,
+    seen: Millis,
 }
 
 impl Batch {
@@ -69,6 +71,7 @@ impl Root {
 
     /// Opens a file and takes it if it is complete; else it settles on.
     pub(super) fn look(&mut self, dir: &Dir, path: &Path, name: &OsStr, candidate: &Candidate, batch: &mut Batch) {
+        let seen = self.clock.now();
         let (file, stat) = match dir.open_seen(name) {
             Ok(opened) => opened,
             Err(e) => return self.failed(path, &e, candidate),
@@ -82,7 +85,7 @@ impl Root {
                 if self.tasks.get(candidate.rule.task).is_some() {
                     self.listing.remove(path); // it may have been listed while it could not be opened
                 }
-                batch.0.push(Taken { path: path.to_owned(), print, task: candidate.rule.task });
+                batch.0.push(Taken { path: path.to_owned(), print, task: candidate.rule.task, seen });
             }
             Verdict::Changed | Verdict::Busy => {
                 self.observe(path, print, Arrival::Scanned, candidate.rule, now);
@@ -132,6 +135,7 @@ impl Root {
                     path,
                     facts,
                     priority: task.priority,
+                    seen: file.seen,
                 }),
                 None => strays.push(Stray { root: root.clone(), path, facts }),
             }

@@ -354,10 +354,13 @@ impl App {
         }
     }
 
-    /// `137 of 18,341`: how many match the filter, of how many there are.
+    /// `137 of 18,341`: how many match the filter, of how many there are; without a filter one number says both.
     #[must_use]
     pub fn extent(&self) -> String {
         use crate::tui::widgets::time::count;
+        if self.filter.is_empty() {
+            return count(self.counts.total());
+        }
         let more = if self.rows.more { "more than " } else { "" };
         format!("{more}{} of {}", count(self.rows.matching), count(self.counts.total().max(self.rows.matching)))
     }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Least time between two refreshes of rows that are held already.
 const REFRESH_EVERY: Duration = Duration::from_millis(400);
+/// Least time between two questions for the numbers of each task.
+const TASKS_EVERY: Duration = Duration::from_secs(1);
 /// Least time between two changes of the gauges on the screen.
 const GAUGES_EVERY: Duration = Duration::from_secs(2);
 /// The reasons why a job waits are asked for again after this long.
@@ -204,7 +206,15 @@ impl App {
         if tick.rev > self.rows.rev {
             self.rows.touch();
         }
-        if self.status_rev.replace(tick.status_rev) == Some(tick.status_rev) { Vec::new() } else { vec![Cmd::Status] }
+        let is_news = self.status_rev.replace(tick.status_rev) != Some(tick.status_rev);
+        // A tick holds the numbers of all jobs together. Those of each task are asked for, calmly, where they are seen.
+        let (rev, at) = self.tasks_asked;
+        let is_old = tick.rev > rev && self.now.since(at) >= TASKS_EVERY;
+        if !(is_news || is_old && self.layout().pane(PaneId::System).is_some()) {
+            return Vec::new();
+        }
+        self.tasks_asked = (tick.rev, self.now);
+        vec![Cmd::Status]
     }
 
     fn take_selection(&mut self, number: u64, result: Result<Selection, String>) {

@@ -41,7 +41,8 @@ impl Pane for Details {
     fn draw(&self, app: &App, area: Rect, buf: &mut Buffer) {
         let area = padded(area);
         let lines = lines(app, area.width.into());
-        let foot = area.height >= 6;
+        // With the focus here the last line of the screen says the same.
+        let foot = area.height >= 6 && app.focus != PaneId::Details;
         let room = usize::from(area.height).saturating_sub(if foot { 2 } else { 0 });
         for (row, line) in lines.into_iter().skip(app.detail_top).take(room).enumerate() {
             put(buf, area, row, line.spans);
@@ -119,7 +120,7 @@ fn lines(app: &App, width: usize) -> Vec<Line<'static>> {
     let attempt = app.attempt.and_then(|i| detail?.attempts.get(i));
     let error = attempt.map_or(job.error.as_ref(), |a| a.error.as_ref());
     if let Some(error) = error {
-        failure(&mut page, error);
+        failure(&mut page, error, &job.input);
     }
     if let Some(detail) = detail {
         rest(&mut page, app, detail, attempt);
@@ -159,7 +160,7 @@ fn head(page: &mut Page<'_>, app: &App, job: &JobView) {
     }
 }
 
-fn failure(page: &mut Page<'_>, error: &Failure) {
+fn failure(page: &mut Page<'_>, error: &Failure, input: &str) {
     page.gap();
     page.wrap(Meaning::Failed, &error.message, 4);
     let column = match (error.column, &error.column_name) {
@@ -168,10 +169,12 @@ fn failure(page: &mut Page<'_>, error: &Failure) {
         (None, Some(name)) => format!(", column \"{name}\""),
         (None, None) => String::new(),
     };
+    // The job's own file stands below with its other facts.
+    let file = error.file.as_ref().filter(|f| *f != input);
     if let Some(line) = error.line {
-        let file = error.file.as_ref().map_or_else(String::new, |f| format!("{f}, "));
+        let file = file.map_or_else(String::new, |f| format!("{f}, "));
         page.row(Meaning::Dim, &format!("{file}line {line}{column}"));
-    } else if let Some(file) = &error.file {
+    } else if let Some(file) = file {
         page.row(Meaning::Dim, file);
     }
     record(page, error);
@@ -205,9 +208,10 @@ fn record(page: &mut Page<'_>, error: &Failure) {
     let digits = shown.iter().map(|(n, _)| n.to_string().len()).max().unwrap_or(1).max(3);
     let room = page.width.saturating_sub(digits + 4);
     let failing = shown.iter().find(|(n, _)| *n == at).map_or("", |(_, t)| *t);
-    let span = error.column.and_then(|c| field(failing, c)).map(|r| {
-        let start = text::width(&failing[..r.start]);
-        (start, text::width(&failing[r]).max(1))
+    let span = error.column.map(|column| match field(failing, column) {
+        Some(r) => (text::width(&failing[..r.start]), text::width(&failing[r]).max(1)),
+        // The field that is missing would stand behind the end.
+        None => (text::width(failing), 1),
     });
     // A column behind the edge: the window moves, for all lines alike.
     let from = span.filter(|(start, len)| start + len > room).map_or(0, |(start, _)| start.saturating_sub(room / 3));

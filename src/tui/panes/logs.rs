@@ -72,18 +72,24 @@ fn draw_jobs(app: &App, area: Rect, buf: &mut Buffer) {
     let end = app.logs.end().max(room.min(lines.len()));
     let tasks = app.status.iter().flat_map(|s| &s.tasks).map(|t| t.name.chars().count()).max();
     let source = tasks.unwrap_or(0).clamp(8, 14);
-    for (row, line) in lines.range(end.saturating_sub(room)..end).enumerate() {
-        put(buf, area, row, spans(app, line, source, area.width.into()));
+    let shown = || lines.range(end.saturating_sub(room)..end);
+    let digits = shown().filter_map(|line| line.job).map(|id| id.to_string().len()).max().unwrap_or(0);
+    for (row, line) in shown().enumerate() {
+        put(buf, area, row, spans(app, line, (source, digits), area.width.into()));
     }
 }
 
-fn spans(app: &App, line: &LogLine, source: usize, width: usize) -> Vec<Span<'static>> {
+/// A line; its source and the number of its job are so wide.
+fn spans(app: &App, line: &LogLine, (source, digits): (usize, usize), width: usize) -> Vec<Span<'static>> {
     let theme = &app.theme;
     let (word, meaning) = level(line.level);
     let dim = theme.style(Meaning::Dim);
     let at = crate::clock::parse_rfc3339(&line.at).map_or_else(|| "--:--:--".to_owned(), time::of_day);
     let from = line.task.as_deref().or(line.target.as_deref()).unwrap_or("");
-    let job = line.job.filter(|_| app.logs.scope.job.is_none()).map_or_else(String::new, |id| format!("#{id} "));
+    let job = line
+        .job
+        .filter(|_| app.logs.scope.job.is_none())
+        .map_or_else(String::new, |id| format!("{:<w$} ", format!("#{id}"), w = digits + 1));
     let mut out = vec![Span::styled(format!("{at} "), dim)];
     if width >= 40 {
         out.push(Span::styled(format!("{word:<5} "), theme.style(meaning)));

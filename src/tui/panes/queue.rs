@@ -18,6 +18,8 @@ pub struct Queue;
 
 /// Columns before the table: cursor and mark.
 const GUTTER: usize = 2;
+/// Least columns before a reason: below the state's word.
+const REASON_INDENT: usize = 4;
 /// Widest column of task names.
 const TASK_MAX: usize = 14;
 
@@ -109,8 +111,12 @@ fn draw_row(
     put(buf, area, at, spans);
     let lines = height(job);
     if let Some((reason, meaning)) = reason(job) {
-        let indent = columns.iter().find(|(i, _)| *i == 0).map_or(GUTTER, |(_, c)| GUTTER + c.width + 2);
-        let room = usize::from(area.width).saturating_sub(indent + 1);
+        // Below the task where it fits, else further left: the end of a reason says more than a straight edge.
+        let column = columns.iter().find(|(i, _)| *i == 0).map_or(GUTTER, |(_, c)| GUTTER + c.width + 2);
+        let width = usize::from(area.width).saturating_sub(1);
+        let fits = column + text::width(&reason) <= width;
+        let indent = if fits { column } else { REASON_INDENT.min(column) };
+        let room = width.saturating_sub(indent);
         let spans = [
             Span::styled(if selected { theme.glyphs.cursor } else { ' ' }.to_string(), accent),
             Span::raw(" ".repeat(indent - 1)),
@@ -127,17 +133,20 @@ fn draw_row(
 
 /// The name of the input; behind it, for a running job, how far it is.
 fn input_cell(app: &App, job: &JobView, width: usize) -> String {
-    const BAR: usize = 8;
+    const BAR_MIN: usize = 3;
+    const BAR_MAX: usize = 10;
+    /// The percentage, with the spaces around the bar.
+    const NUMBER: usize = 6;
     let glyphs = app.theme.glyphs;
     let progress = app.progress.get(&job.id).filter(|_| job.state == JobState::Running);
     let share = progress.and_then(|p| Some(p.bytes as f64 / p.bytes_total.filter(|t| *t > 0)? as f64));
     let rows = progress.map(|p| format!("{} rows", time::count(p.rows))).filter(|_| share.is_none());
     match share {
-        Some(share) if width >= BAR + 5 + 8 => {
-            let room = width - BAR - 6;
-            let name = text::fit_middle(&name(job), room, glyphs);
-            let name = text::left(&name, room, glyphs);
-            format!("{name} {} {:>4}", bar::bar(share, BAR, glyphs), bar::percent(share))
+        Some(share) if width >= BAR_MIN + NUMBER + text::width(&name(job)) => {
+            // The name first: it is what the operator knows the file by.
+            let bar = (width - NUMBER - text::width(&name(job))).min(BAR_MAX);
+            let name = text::left(&name(job), width - NUMBER - bar, glyphs);
+            format!("{name} {} {:>4}", bar::bar(share, bar, glyphs), bar::percent(share))
         }
         Some(share) if width >= 12 => {
             let name = text::fit_middle(&name(job), width - 5, glyphs);
@@ -214,8 +223,9 @@ fn draw_empty(app: &App, area: Rect, buf: &mut Buffer) {
         (_, true, true) => vec!["no jobs yet".to_owned(), String::new()],
     };
     if app.rows.loaded && app.filter.is_empty() {
+        let config = app.status.as_ref().map_or("", |s| s.config.as_str());
         let tasks = app.status.iter().flat_map(|s| &s.tasks);
-        lines.extend(tasks.map(|t| format!("{}: {} {}", t.name, t.trigger, t.source)));
+        lines.extend(tasks.map(|t| format!("{}: {}", t.name, super::system::started_by(t, config))));
     }
     for (row, line) in lines.iter().enumerate() {
         let line = text::fit(line, area.width.into(), app.theme.glyphs);

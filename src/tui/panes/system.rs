@@ -1,6 +1,7 @@
 //! What the machine does, how much work flows, and the tasks.
 
 use super::{Pane, PaneId, Title, padded};
+use crate::model::view::TaskView;
 use crate::tui::app::App;
 use crate::tui::theme::Meaning;
 use crate::tui::widgets::line::{put, tint};
@@ -162,20 +163,30 @@ fn flow(app: &App, width: usize) -> Vec<Vec<Span<'static>>> {
 fn listed(app: &App, width: usize) -> Option<Vec<Span<'static>>> {
     let listed = app.status.as_ref().map(|s| &s.listed).filter(|l| l.count > 0)?;
     let glyphs = app.theme.glyphs;
+    // One file names itself; of several the number counts first.
+    let number = if listed.count > 1 { format!("{}, first ", time::count(listed.count)) } else { String::new() };
     let first = listed.files.first().map_or_else(String::new, |f| {
         let name = f.path.rsplit('/').next().unwrap_or(&f.path);
-        format!("{name}: {}", f.reason)
+        format!("{number}{name}: {}", f.reason)
     });
-    let head = text::left("stay", 7, glyphs) + &text::right(&time::count(listed.count), 8, glyphs) + "  ";
     Some(vec![
-        Span::styled(head, app.theme.style(Meaning::Attention)),
-        Span::styled(text::fit(&first, width.saturating_sub(17), glyphs), app.theme.style(Meaning::Dim)),
+        Span::styled("untaken ", app.theme.style(Meaning::Attention)),
+        Span::styled(text::fit(&first, width.saturating_sub(8), glyphs), app.theme.style(Meaning::Dim)),
     ])
+}
+
+/// What starts a task. A folder is told as the configuration tells it: from its own folder on.
+pub fn started_by(task: &TaskView, config: &str) -> String {
+    let base = config.rsplit_once('/').map_or("", |(base, _)| base);
+    let below = task.source.strip_prefix(base).and_then(|rest| rest.strip_prefix('/'));
+    let source = below.filter(|_| !base.is_empty()).unwrap_or(&task.source);
+    format!("{} {source}", task.trigger).trim_end().to_owned()
 }
 
 fn draw_tasks(app: &App, area: Rect, buf: &mut Buffer) {
     let theme = &app.theme;
     let tasks = app.status.as_ref().map_or(&[][..], |s| &s.tasks);
+    let config = app.status.as_ref().map_or("", |s| s.config.as_str());
     let arranged = table::arrange(
         &[
             Column { title: "TASK", width: 14, right: false, rank: 0 },
@@ -205,7 +216,7 @@ fn draw_tasks(app: &App, area: Rect, buf: &mut Buffer) {
         let at_work = task.counts.running + task.counts.placing;
         let cells = [
             (task.name.clone(), theme.style(Meaning::Strong)),
-            (format!("{} {}", task.trigger, task.source), quiet),
+            (started_by(task, config), quiet),
             (format!("{at_work}/{}", task.concurrency), if at_work == 0 { quiet } else { plain }),
             number(task.counts.queued + task.counts.waiting, plain),
             number(task.counts.failed, theme.style(Meaning::Failed)),

@@ -433,3 +433,21 @@ fn files_that_nobody_takes_are_named() {
     b.send(Msg::Status(Box::new(left)));
     assert!(b.screen().contains("readme.doc: no task"), "{}", b.screen());
 }
+
+#[test]
+fn the_numbers_of_tasks_that_are_seen_stay_true() {
+    let mut b = bench();
+    b.keys("6");
+    b.taken();
+    let mut asked = |wait, rev| {
+        b.wait(wait);
+        b.send(Msg::Tick(Box::new(tick(rev))));
+        let asked = b.cmds.contains(&Cmd::Status);
+        b.taken();
+        asked
+    };
+    assert!(asked(1_100, 11));
+    assert!(!asked(100, 12), "not twice in a second");
+    assert!(asked(1_100, 12), "the last change is not forgotten");
+    assert!(!asked(1_100, 12), "nothing changed");
+}

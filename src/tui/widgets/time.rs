@@ -2,6 +2,7 @@
 
 use crate::clock::{local, parse_rfc3339};
 use crate::model::Millis;
+pub use crate::model::text::count;
 
 /// Time between two instants in milliseconds; zero when they are the wrong way round.
 #[must_use]
@@ -102,20 +103,6 @@ pub fn size(n: u64) -> String {
     let (value, unit) = long.split_once(' ').unwrap_or((&long, ""));
     let short = unit.strip_suffix('B').filter(|u| !u.is_empty()).unwrap_or(unit);
     format!("{}{short}", value.strip_suffix(".0").unwrap_or(value))
-}
-
-/// A number with its thousands apart: `18,204`.
-#[must_use]
-pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+mod background;
 mod http;
 mod supervisor;
 mod terminal;
 
+pub use background::Background;
 pub use http::{Answer, request};
 pub use supervisor::Supervisor;
 pub use terminal::Terminal;
@@ -111,7 +113,7 @@ impl Site {
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shiftboss"));
         command.args(args).current_dir(self.root()).stdin(Stdio::null());
-        command.env("HOME", self.root()).env("TZ", "UTC").env("LANG", "C.UTF-8");
+        command.env("HOME", self.root()).env("TZ", "UTC").env("LANG", "C.UTF-8").env("TMPDIR", self.root());
         for name in ["NO_COLOR", "CLICOLOR_FORCE", "XDG_CONFIG_HOME", "LC_ALL", "LC_CTYPE", "RUST_LOG"] {
             command.env_remove(name);
         }

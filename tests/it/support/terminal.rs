@@ -37,6 +37,7 @@ impl Terminal {
         command.args(args);
         command.cwd(site.root());
         command.env("HOME", site.root());
+        command.env("TMPDIR", site.root());
         command.env("TERM", "xterm-256color");
         command.env("LANG", "C.UTF-8");
         command.env("TZ", "UTC");
