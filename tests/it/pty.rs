@@ -19,7 +19,8 @@ fn what_broke_is_seen_mended_retried_and_skipped() {
     let pid = guard.pid().expect("a supervisor was started");
     site.land("inbox/good.csv", GOOD);
     site.land("inbox/bad.csv", BAD);
-    let screen = terminal.until("both files", |s| s.contains("─ 2 ─╮") && s.contains("✓ done") && s.contains("✗ failed"));
+    let screen =
+        terminal.until("both files", |s| s.contains("─ 2 ─╮") && s.contains("✓ done") && s.contains("✗ failed"));
     assert!(screen.contains("good.csv") && screen.contains("bad.csv"), "{screen}");
     assert!(screen.contains("line 3: 1 field, the header has 2"), "a failed row carries its reason:\n{screen}");
 
