@@ -50,6 +50,9 @@ pub fn bind(path: &Path, group: Option<&str>) -> Result<UnixListener, Fatal> {
             })?;
         }
     }
+    if let Some(group) = group {
+        open_way(dir, group)?;
+    }
     set_mode(dir, dir_mode)?;
     listener.set_nonblocking(true).map_err(|e| Fatal::io("open the socket", path, &e))?;
     UnixListener::from_std(listener).map_err(|e| Fatal::io("open the socket", path, &e))
@@ -85,6 +88,25 @@ fn prepare_folder(dir: &Path) -> Result<(), Fatal> {
     }
     // Also when it was open to a group by choice: it opens again when the new socket is ready.
     set_mode(dir, 0o700)
+}
+
+/// Lets the group pass through the folder above, which is for us alone: pass, not look around.
+fn open_way(dir: &Path, group: Gid) -> Result<(), Fatal> {
+    let Some(above) = dir.parent() else { return Ok(()) };
+    let found = fs::metadata(above).map_err(|e| Fatal::io("look at", above, &e))?;
+    let mode = found.mode() & 0o7777;
+    let is_theirs = found.gid() == group.as_raw();
+    let passes = mode & if is_theirs { 0o010 } else { 0o001 } != 0;
+    if passes || found.uid() != geteuid().as_raw() {
+        return Ok(());
+    }
+    if is_theirs {
+        return set_mode(above, mode | 0o010);
+    }
+    // What the folder's group was allowed until now is not this one's.
+    set_mode(above, mode & !0o070)?;
+    give(above, group).map_err(|e| Fatal::io("give the data folder to the group of `[control]`:", above, &e))?;
+    set_mode(above, (mode & !0o070) | 0o010)
 }
 
 fn remove_leftover(path: &Path) -> Result<(), Fatal> {
@@ -126,8 +148,10 @@ mod tests {
         drop(bind(&path, None).unwrap());
         assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
 
+        fs::set_permissions(root.path(), Permissions::from_mode(0o700)).unwrap();
         drop(bind(&path, Some(&own_group())).unwrap());
         assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o750, 0o660));
+        assert_eq!(mode(root.path()), 0o710, "the group may pass through the folder above");
     }
 
     #[tokio::test]

@@ -5,8 +5,9 @@
 
 use crate::model::view::LogLine;
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,7 +67,7 @@ impl Segments {
     /// Finds the files. With `repair`, makes the folder and cuts a torn line off the last file.
     pub(super) fn find(&mut self, repair: bool) -> io::Result<()> {
         if repair {
-            std::fs::create_dir_all(&self.dir)?;
+            private(&self.dir)?;
         }
         let mut list = Vec::new();
         for entry in std::fs::read_dir(&self.dir)? {
@@ -132,7 +133,7 @@ impl Segments {
     }
 
     fn begin(&mut self, first: u64) -> io::Result<()> {
-        std::fs::create_dir_all(&self.dir)?;
+        private(&self.dir)?;
         let path = self.dir.join(format!("log-{first:012}.jsonl"));
         self.file = Some(OpenOptions::new().append(true).create(true).open(&path)?);
         if self.list.back().is_none_or(|s| s.first != first) {
@@ -164,4 +165,9 @@ pub(super) fn seq_of(raw: &[u8]) -> Option<u64> {
     let digits = raw.strip_prefix(b"{\"seq\":")?;
     let end = digits.iter().position(|c| !c.is_ascii_digit())?;
     std::str::from_utf8(&digits[..end]).ok()?.parse().ok()
+}
+
+/// Makes a folder for us alone: lines of the log hold pieces of what was processed.
+fn private(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).recursive(true).create(dir)
 }
