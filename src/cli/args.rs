@@ -10,6 +10,7 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
+  shiftboss demo                         see it at work in a temporary folder
   shiftboss init && shiftboss            write a configuration, then open the dashboard
   shiftboss run                          supervise in the foreground, for systemd and containers
   shiftboss jobs --state failed          what broke
@@ -20,7 +21,7 @@ Examples:
 Exit codes: 0 done, 1 a job failed or the request was refused, 2 usage, 69 no supervisor to talk to,
 70 internal error, 78 bad configuration.";
 
-/// Supervises watch, fetch, transform and schedule work on a server, under a terminal dashboard.
+/// Supervises the work that files start on a server, under a terminal dashboard.
 ///
 /// Without a command it opens the dashboard, and starts the supervisor in the background first if none is running.
 /// Leaving the dashboard never stops the work.

@@ -3,14 +3,8 @@
 
 use crate::clock::parse_rfc3339;
 use crate::model::Millis;
-pub use crate::model::text::count;
+pub use crate::model::text::{count, counted as plural};
 use std::time::Duration;
-
-/// `1 job`, `2 jobs`
-#[must_use]
-pub fn plural(n: u64, one: &str) -> String {
-    format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
-}
 
 /// `4.2 KiB`
 #[must_use]

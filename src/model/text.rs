@@ -88,6 +88,12 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// `1 line`, `1,200 lines`
+#[must_use]
+pub fn counted(n: u64, one: &str) -> String {
+    format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
 /// The part of a message that stays the same from one failure to the next: numbers become `#`, quoted values `"…"`.
 #[must_use]
 pub fn constant_part(message: &str) -> String {

@@ -128,7 +128,7 @@ impl Reads {
                 add(
                     Gravity::Warning,
                     "task_paused",
-                    format!("{} is paused by {}: {held} jobs held", task.name, user(uid)),
+                    format!("{} is paused by {}: {} held", task.name, user(uid), text::counted(held, "job")),
                     Some(at),
                 );
             }

@@ -353,7 +353,7 @@ async fn first_scan(
                 None,
                 None,
                 None,
-                &format!("ready: watching {}, {} found", counted(n as u64, "folder"), counted(new, "file")),
+                &format!("ready: watching {}, {} found", text::counted(n as u64, "folder"), text::counted(new, "file")),
             );
             ready(&found, new);
             if let Mode::UntilIdle(wait) = mode {
@@ -368,11 +368,6 @@ async fn first_scan(
             Err(fatal)
         }
     }
-}
-
-/// `1 folder`, `1,200 files`
-fn counted(n: u64, what: &str) -> String {
-    format!("{} {what}{}", text::count(n), if n == 1 { "" } else { "s" })
 }
 
 /// What was executed here, and whether a job waits after a failed attempt.

@@ -73,7 +73,11 @@ impl Explain for Reasons {
             let found = found.unwrap_or(Ok(None)).map_err(refuse_store)?.ok_or_else(|| unknown_job(id))?;
             let mut reasons = job(&this.shared, this.running, &found.job);
             if reasons.is_empty() {
-                reasons.push(format!("it is {}", found.job.state));
+                reasons.push(match found.job.state {
+                    JobState::Succeeded => "it has succeeded".to_owned(),
+                    JobState::Skipped | JobState::Cancelled => format!("it was {}", found.job.state),
+                    state => format!("it is {state}"),
+                });
             }
             Ok(WhyView { subject: format!("job {id}"), reasons })
         })

@@ -11,6 +11,7 @@ use super::rows::{BadRows, Problem, Record};
 use super::sidecar::{More, Sidecar, Sink};
 use super::source::{Source, inner_nul};
 use super::{Extract, grouped};
+use crate::model::text::counted;
 use crate::model::{Failure, Input, Report, template::split_name};
 use encoding_rs::Encoding;
 use memchr::{memchr_iter, memchr2};
@@ -63,8 +64,7 @@ pub(super) fn extract(
         more: More::Csv { rows, columns, header, delimiter: char::from(pass.delimiter), normalised },
         ..Sidecar::new(input, "csv", source.offset(), source.digest())
     })?;
-    let plural = |n: u64, what: &str| format!("{} {what}{}", grouped(n), if n == 1 { "" } else { "s" });
-    let note = format!("{}, {}, {encoding}", plural(rows, "row"), plural(columns as u64, "column"));
+    let note = format!("{}, {}, {encoding}", counted(rows, "row"), counted(columns as u64, "column"));
     Ok(Report { rows: Some(rows), note: Some(note) })
 }
 

@@ -1,9 +1,10 @@
 //! Plain text: words, characters and lines, counted in one pass in bounded memory.
 
+use super::Extract;
 use super::encoding::{self, Found, Stream};
 use super::sidecar::{More, Sidecar, Sink};
 use super::source::{Source, inner_nul};
-use super::{Extract, grouped};
+use crate::model::text::counted;
 use crate::model::{Failure, Input, Report};
 use std::path::PathBuf;
 
@@ -81,7 +82,7 @@ pub(super) fn extract(
         more: More::Text { words, characters, lines },
         ..Sidecar::new(input, "text", source.offset(), source.digest())
     })?;
-    let note = format!("{} lines, {} words, {encoding}", grouped(lines), grouped(words));
+    let note = format!("{}, {}, {encoding}", counted(lines, "line"), counted(words, "word"));
     Ok(Report { rows: None, note: Some(note) })
 }
 

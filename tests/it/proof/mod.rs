@@ -57,7 +57,6 @@ pub struct World {
 
 /// How a command ended.
 #[derive(Debug)]
-#[expect(dead_code, reason = "what it said is shown with a failed assertion")]
 pub struct Ended {
     pub status: ExitStatus,
     pub out: String,
@@ -199,6 +198,20 @@ impl World {
         Running(command.spawn().unwrap())
     }
 
+    /// Starts a supervisor and waits until it answers.
+    #[track_caller]
+    pub fn serve(&self) -> Running {
+        let mut running = self.start("run", None);
+        until("the supervisor's first answer", || {
+            if let Some(status) = running.0.try_wait().unwrap() {
+                panic!("the supervisor ended: {status}\n{}", String::from_utf8_lossy(&self.read("said")));
+            }
+            let answer = self.line("status --json");
+            answer.out.contains("\"state\":\"running\"").then_some(())
+        });
+        running
+    }
+
     /// The database, for looking.
     pub fn db(&self) -> rusqlite::Connection {
         // Reading only: closing it must not tidy up what a crash left.
@@ -251,7 +264,6 @@ const STATES: [&str; 8] = ["waiting", "queued", "running", "placing", "succeeded
 
 /// A job as the database has it.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "shown with a failed assertion")]
 pub struct Job {
     pub id: i64,
     pub state: &'static str,
@@ -283,6 +295,14 @@ impl Running {
     #[track_caller]
     pub fn wait(mut self) -> ExitStatus {
         until("the end of the program", || self.0.try_wait().unwrap())
+    }
+
+    /// Ends it in good order.
+    #[track_caller]
+    pub fn stop(self) -> ExitStatus {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap());
+        nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+        self.wait()
     }
 }
 
