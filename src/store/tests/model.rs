@@ -65,13 +65,13 @@ impl Model {
         self.runs.push(Run { jobs, upstream, state: RunState::Open });
     }
 
-    /// Whether a landed file has a live job under its name in the inbox.
+    /// Whether a file that is seen is no news: its job is not over, or has just let go of it.
     pub fn is_live(&self, task: usize, n: u64) -> bool {
         self.jobs.iter().any(|j| {
             j.task == task
                 && j.file == Some(n)
                 && !j.moved_away
-                && matches!(j.state, JobState::Waiting | JobState::Queued | JobState::Running)
+                && matches!(j.state, JobState::Waiting | JobState::Queued | JobState::Running | JobState::Placing)
         })
     }
 
