@@ -3,6 +3,7 @@
 use crate::model::JobId;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -78,7 +79,10 @@ impl State {
     /// A full disk must not stop the job: what cannot be written is counted.
     fn spill(&mut self, raw: &[u8]) {
         if self.file.is_none() && !self.failed {
-            let opened = std::fs::create_dir_all(&self.dir)
+            let opened = std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&self.dir)
                 .and_then(|()| File::create(self.dir.join(&self.name)))
                 .and_then(|mut f| f.write_all(&self.head).map(|()| f));
             self.failed = opened.is_err();

@@ -201,10 +201,15 @@ pub fn limits(config: &Config) -> crate::telemetry::logs::Limits {
     crate::telemetry::logs::Limits { segment_bytes: config.log.max_bytes, segments: config.log.segments as usize }
 }
 
-fn lock_data(config: &Config) -> Result<Lock, Fatal> {
+/// Makes the data folder, closed to everybody else: names and contents of files pass through its log.
+pub fn make_data_dir(config: &Config) -> Result<(), Fatal> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(&config.data_dir);
-    made.map_err(|e| Fatal::io("create the data folder", &config.data_dir, &e))?;
+    made.map_err(|e| Fatal::io("create the data folder", &config.data_dir, &e))
+}
+
+fn lock_data(config: &Config) -> Result<Lock, Fatal> {
+    make_data_dir(config)?;
     locks::data(&config.lock_file(), &config.path)
 }
 

@@ -5,6 +5,7 @@ use crate::error::{Exit, Fatal};
 use crate::model::text;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Lowest SQLite accepted: earlier ones can damage a WAL database that two connections use at once.
@@ -96,6 +97,9 @@ fn create(path: &Path) -> Result<(), Fatal> {
         }
     }
     let fault = |e: rusqlite::Error| Fatal::new(Exit::Failed, format!("cannot create {}", text::path(path))).because(e);
+    // Closed to everybody else, and with it the log that SQLite puts beside it: it holds names and errors of all files.
+    let made = File::options().write(true).create_new(true).mode(0o600).open(&temp);
+    made.map_err(|e| Fatal::io("create", &temp, &e))?;
     let conn = Connection::open(&temp).map_err(fault)?;
     conn.execute_batch(&format!("PRAGMA synchronous = FULL; PRAGMA application_id = {APPLICATION_ID};"))
         .map_err(fault)?;

@@ -7,6 +7,7 @@ use crate::model::view::LogLine;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,6 +58,11 @@ pub(super) struct Segments {
     file: Option<File>,
 }
 
+/// Makes the folder of the log, closed to everybody else: lines of hostile files pass through it.
+fn make(dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
 impl Segments {
     /// No files known yet.
     pub(super) fn new(dir: PathBuf, limits: Limits) -> Self {
@@ -66,7 +72,7 @@ impl Segments {
     /// Finds the files. With `repair`, makes the folder and cuts a torn line off the last file.
     pub(super) fn find(&mut self, repair: bool) -> io::Result<()> {
         if repair {
-            std::fs::create_dir_all(&self.dir)?;
+            make(&self.dir)?;
         }
         let mut list = Vec::new();
         for entry in std::fs::read_dir(&self.dir)? {
@@ -132,7 +138,7 @@ impl Segments {
     }
 
     fn begin(&mut self, first: u64) -> io::Result<()> {
-        std::fs::create_dir_all(&self.dir)?;
+        make(&self.dir)?;
         let path = self.dir.join(format!("log-{first:012}.jsonl"));
         self.file = Some(OpenOptions::new().append(true).create(true).open(&path)?);
         if self.list.back().is_none_or(|s| s.first != first) {
