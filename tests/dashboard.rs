@@ -3,6 +3,8 @@
 //!
 //! The test runs itself again as the child that owns the terminal.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
+
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use shiftboss::clock::{Clock, SystemClock, rfc3339};
 use shiftboss::control::client::Client;

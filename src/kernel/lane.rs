@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// A claim takes about this long; jobs shorter than it are claimed ahead, so that workers never wait for the disk.
 const CLAIM_AHEAD: Duration = Duration::from_millis(20);
+/// A lane whose claim got nothing is asked for again after this time.
+pub(super) const DRY: Duration = Duration::from_millis(100);
 /// Most jobs claimed ahead in one lane. They count as running, so a longer list would hide who is really at work.
 pub(super) const AHEAD_MAX: u32 = 256;
 
@@ -27,9 +29,9 @@ pub(super) struct Lane {
     /// Claimed, not started.
     pub ready: VecDeque<Ready>,
     pub executing: u32,
-    /// The last claim got nothing though jobs were queued. Asking again at once would get nothing again: something
-    /// has to happen first.
-    pub dry: bool,
+    /// The last claim got nothing though jobs were queued, for a reason that only the store knows. Asked again at once,
+    /// it would say so again and again: it is asked when something has happened, and at this time at the latest.
+    pub dry_until: Option<Millis>,
     /// Executing jobs when the concurrency was last lowered: allowed to end.
     pub executing_before: u32,
     /// Number of the last start, over all lanes.

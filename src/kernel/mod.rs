@@ -88,7 +88,7 @@ impl Kernel {
 
     fn take(&mut self, input: Input, now: Millis, effects: &mut Vec<Effect>) {
         if !matches!(input, Input::Claimed { .. } | Input::Timer) {
-            self.lanes.values_mut().for_each(|lane| lane.dry = false);
+            self.lanes.values_mut().for_each(|lane| lane.dry_until = None);
         }
         match input {
             Input::Configured { workers, drain, lanes } => self.configure(workers, drain, lanes, effects),
@@ -99,7 +99,7 @@ impl Kernel {
             }
             Input::Claimed { task, jobs, queued, next_due } => {
                 let lane = self.lanes.entry(task).or_default();
-                lane.dry = jobs.is_empty() && queued > 0;
+                lane.dry_until = (jobs.is_empty() && queued > 0).then(|| now.plus(lane::DRY));
                 lane.claim_answered(queued, next_due);
                 lane.ready.extend(jobs);
             }

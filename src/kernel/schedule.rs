@@ -1,6 +1,6 @@
 //! After every input: start what may start, claim what is wanted, arm the one timer, and see whether a stop is done.
 
-use super::lane::AHEAD_MAX;
+use super::lane::{AHEAD_MAX, Lane};
 use super::{Effect, Ending, Kernel, STOP_MAX, UNSETTLED_MAX};
 use crate::model::{Millis, TaskName};
 
@@ -17,7 +17,7 @@ impl Kernel {
             }
             self.start_ready(effects);
             if self.store_ok {
-                self.claim(effects);
+                self.claim(now, effects);
             }
         }
         self.arm(now, effects);
@@ -72,7 +72,7 @@ impl Kernel {
         }
     }
 
-    fn claim(&mut self, effects: &mut Vec<Effect>) {
+    fn claim(&mut self, now: Millis, effects: &mut Vec<Effect>) {
         if self.unsettled >= UNSETTLED_MAX {
             return;
         }
@@ -85,7 +85,7 @@ impl Kernel {
             let workers = self.workers;
             let unsettled = self.unsettled;
             let Some(lane) = self.lanes.get_mut(&task) else { continue };
-            if lane.claiming > 0 || lane.queued == 0 || lane.dry {
+            if lane.claiming > 0 || lane.queued == 0 || lane.dry_until.is_some_and(|until| now < until) {
                 continue;
             }
             let held = lane.ready.len() as u32;
@@ -114,7 +114,10 @@ impl Kernel {
     /// One timer for everything: the next waiting job of any lane, or the end of a drain.
     fn arm(&mut self, now: Millis, effects: &mut Vec<Effect>) {
         let due = match self.ending {
-            Ending::No => self.lanes.values().filter_map(|l| l.next_due).min(),
+            Ending::No => {
+                let dry = |l: &Lane| l.dry_until.filter(|until| now < *until);
+                self.lanes.values().flat_map(|l| [l.next_due, dry(l)]).flatten().min()
+            }
             Ending::Draining(until) | Ending::Stopping(until) => Some(until),
             Ending::Hurried | Ending::Over => None,
         };

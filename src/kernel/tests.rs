@@ -154,8 +154,10 @@ fn a_lane_that_claims_ahead_does_not_starve_the_others() {
 fn a_claim_that_got_nothing_is_not_repeated_at_once() {
     let mut k = kernel(1, vec![spec("a", 1, 0)]);
     k.step(waiting("a", 5), Millis(0));
-    assert_eq!(k.step(claimed("a", 0..0, 5), Millis(0)), []);
-    assert!(matches!(k.step(waiting("a", 5), Millis(0))[..], [Effect::Claim { .. }]));
+    assert_eq!(k.step(claimed("a", 0..0, 5), Millis(0)), [Effect::Wake { at: Millis(100) }]);
+    assert!(matches!(k.step(Input::Timer, Millis(100))[..], [Effect::Claim { .. }]), "nothing happened for a while");
+    k.step(claimed("a", 0..0, 5), Millis(100));
+    assert!(matches!(k.step(waiting("a", 5), Millis(101))[..], [Effect::Claim { .. }]), "something happened");
 }
 
 #[test]

@@ -423,4 +423,6 @@ pub trait Ledger: Send + Sync {
     fn set_paused(&self, task: TaskName, by: Operator, paused: bool) -> Reply<()>;
     /// Deletes old history in small pieces; answers how many jobs went.
     fn prune(&self, keep: Keep) -> Reply<u64>;
+    /// Writes something small, to see whether the disk takes it.
+    fn probe(&self, now: Millis) -> Reply<()>;
 }

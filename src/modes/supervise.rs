@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::error::{Exit, Fatal};
 use crate::model::action::Level;
 use crate::model::ports::LogsQuery;
-use crate::runtime::{Ended, Mode, Options, Supervisor, background, limits, make_data_dir};
+use crate::runtime::{Ended, Mode, Options, Supervisor, background, limits};
 use crate::telemetry::{Log, tracing_setup};
 use std::io::Write;
 use std::sync::Arc;
@@ -65,7 +65,6 @@ fn summary(ended: &Ended, out: &mut Out) {
 /// Runs a supervisor to its end, printing its log to stderr from this level on.
 pub fn supervise(config: Config, mode: Mode, level: Level, clock: &Arc<dyn Clock>) -> Result<Ended, Fatal> {
     let runtime = supervisor_runtime(config.workers)?;
-    make_data_dir(&config)?;
     let done = runtime.block_on(async {
         let log = Arc::new(Log::open(config.data_dir.join("logs"), limits(&config), Arc::clone(clock)));
         let start = log.page(&LogsQuery { limit: 1, ..LogsQuery::default() }).next;

@@ -1,4 +1,5 @@
-//! What happens on its own time: the log reaches the disk, throughput is counted by the second, old history goes.
+//! What happens on its own time: the log reaches the disk, throughput is counted by the second, old history goes, and
+//! a store that could not write is asked again.
 
 use super::shared::Shared;
 use crate::model::Millis;
@@ -34,6 +35,7 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                     shared.tracker.run(move || worker.log.flush()).await;
                 }
                 count(&shared, &mut second).await;
+                shared.probe().await;
             }
             _ = prune.tick() => clean(&shared).await,
         }

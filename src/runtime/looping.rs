@@ -307,12 +307,3 @@ impl Loop {
         }
     }
 }
-
-impl Shared {
-    /// Writes something small to see whether the store works again.
-    pub async fn probe(&self) {
-        if self.ledger.due(self.now()).await.is_ok() {
-            self.store_works().await;
-        }
-    }
-}

@@ -43,5 +43,5 @@ pub use operate::Operations;
 pub use read::Reads;
 pub use shared::Shared;
 pub use spawn::{Tracker, background};
-pub use start::{Control, Ended, Mode, Offline, Options, Supervisor, limits, make_data_dir, offline};
+pub use start::{Control, Ended, Mode, Offline, Options, Supervisor, limits, offline};
 pub use why::Reasons;

@@ -1,7 +1,7 @@
 //! A job's own output: the first 4 KiB are kept with the attempt, more goes into a file made on demand, up to a cap.
 
 use crate::model::JobId;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -79,9 +79,9 @@ impl State {
     /// A full disk must not stop the job: what cannot be written is counted.
     fn spill(&mut self, raw: &[u8]) {
         if self.file.is_none() && !self.failed {
-            let opened = std::fs::DirBuilder::new()
-                .recursive(true)
+            let opened = DirBuilder::new()
                 .mode(0o700)
+                .recursive(true)
                 .create(&self.dir)
                 .and_then(|()| File::create(self.dir.join(&self.name)))
                 .and_then(|mut f| f.write_all(&self.head).map(|()| f));

@@ -201,15 +201,10 @@ pub fn limits(config: &Config) -> crate::telemetry::logs::Limits {
     crate::telemetry::logs::Limits { segment_bytes: config.log.max_bytes, segments: config.log.segments as usize }
 }
 
-/// Makes the data folder, closed to everybody else: names and contents of files pass through its log.
-pub fn make_data_dir(config: &Config) -> Result<(), Fatal> {
+fn lock_data(config: &Config) -> Result<Lock, Fatal> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(&config.data_dir);
-    made.map_err(|e| Fatal::io("create the data folder", &config.data_dir, &e))
-}
-
-fn lock_data(config: &Config) -> Result<Lock, Fatal> {
-    make_data_dir(config)?;
+    made.map_err(|e| Fatal::io("create the data folder", &config.data_dir, &e))?;
     locks::data(&config.lock_file(), &config.path)
 }
 

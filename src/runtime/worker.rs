@@ -13,8 +13,9 @@ use crate::model::job::Claimed;
 use crate::model::{Failure, FailureClass, Millis, Task, Vars, crash, text};
 use futures_util::FutureExt;
 use std::any::Any;
+use std::fs::DirBuilder;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -187,7 +188,7 @@ fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<J
     let begun = std::panic::catch_unwind(AssertUnwindSafe(|| Arc::clone(&task.action).work(order)));
     match begun.unwrap_or_else(|p| Work::Blocking(Box::new(move || Err(panicked(&payload(p.as_ref())))))) {
         Work::Async(work) => {
-            if let Err(e) = std::fs::create_dir_all(scratch(shared, claimed)) {
+            if let Err(e) = DirBuilder::new().mode(0o700).recursive(true).create(scratch(shared, claimed)) {
                 let failure = Failure::io("scratch", "create", &scratch(shared, claimed), &e);
                 return (Begun::Over(worked(Err(failure), None, taken, desk)), vars);
             }

@@ -166,6 +166,9 @@ impl Ledger for Store {
     fn prune(&self, keep: Keep) -> Reply<u64> {
         self.run(Class::Retention, move |t| t.prune(&keep))
     }
+    fn probe(&self, now: Millis) -> Reply<()> {
+        self.run(Class::Operator, move |t| t.probe(now))
+    }
 }
 
 /// Version of the SQLite that is built in.

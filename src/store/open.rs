@@ -5,7 +5,7 @@ use crate::error::{Exit, Fatal};
 use crate::model::text;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Lowest SQLite accepted: earlier ones can damage a WAL database that two connections use at once.
@@ -97,15 +97,14 @@ fn create(path: &Path) -> Result<(), Fatal> {
         }
     }
     let fault = |e: rusqlite::Error| Fatal::new(Exit::Failed, format!("cannot create {}", text::path(path))).because(e);
-    // Closed to everybody else, and with it the log that SQLite puts beside it: it holds names and errors of all files.
-    let made = File::options().write(true).create_new(true).mode(0o600).open(&temp);
-    made.map_err(|e| Fatal::io("create", &temp, &e))?;
     let conn = Connection::open(&temp).map_err(fault)?;
     conn.execute_batch(&format!("PRAGMA synchronous = FULL; PRAGMA application_id = {APPLICATION_ID};"))
         .map_err(fault)?;
     migrate(&conn, &temp)?;
     conn.close().map_err(|(_, e)| fault(e))?;
     let io = |doing: &'static str| move |e: std::io::Error| Fatal::io(doing, path, &e);
+    // Ours alone, and its log files take after it: records of what failed hold pieces of the files.
+    fs::set_permissions(&temp, fs::Permissions::from_mode(0o600)).map_err(io("set the mode of"))?;
     File::open(&temp).and_then(|f| f.sync_all()).map_err(io("sync"))?;
     #[expect(clippy::disallowed_methods, reason = "the lock of the data folder is held, and nothing is at the target")]
     fs::rename(&temp, path).map_err(io("create"))?;

@@ -233,6 +233,13 @@ impl Txn<'_> {
         Ok(())
     }
 
+    /// Writes a row that says nothing else than that it could be written.
+    pub(super) fn probe(&self, now: Millis) -> Result<(), StoreError> {
+        self.sql("INSERT INTO meta(key, value) VALUES ('probed_at', ?1) ON CONFLICT DO UPDATE SET value = ?1")?
+            .execute([now])?;
+        Ok(())
+    }
+
     /// Pauses or resumes a task, or everything with the empty name.
     pub(super) fn set_paused(&mut self, task: &str, by: &Operator, paused: bool) -> Result<(), StoreError> {
         let kind = if paused { "pause" } else { "resume" };

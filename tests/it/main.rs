@@ -2,7 +2,12 @@
 //! the whole program in a pseudo-terminal, and the program killed wherever it can be. Nothing here needs root, a
 //! network or an installed service.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
+#![allow(clippy::disallowed_methods, reason = "tests do what operators and other programs do")]
+#![allow(clippy::print_stdout, reason = "a big run prints its figures")]
+
 mod cli;
+#[cfg(debug_assertions)] // in a release build there are no crash points
 mod crash;
 mod daemon;
 mod demo;

@@ -19,7 +19,7 @@ fn what_broke_is_seen_mended_retried_and_skipped() {
     let pid = guard.pid().expect("a supervisor was started");
     site.land("inbox/good.csv", GOOD);
     site.land("inbox/bad.csv", BAD);
-    let screen = terminal.until("both files", |s| s.contains("2 of 2") && s.contains("done 1"));
+    let screen = terminal.until("both files", |s| s.contains("─ 2 ─╮") && s.contains("✓ done") && s.contains("✗ failed"));
     assert!(screen.contains("good.csv") && screen.contains("bad.csv"), "{screen}");
     assert!(screen.contains("line 3: 1 field, the header has 2"), "a failed row carries its reason:\n{screen}");
 
@@ -140,7 +140,7 @@ fn names_and_contents_from_outside_never_act_on_the_terminal() {
     }
     until("four failures", || (site.json("status")["counts"]["failed"] == 4).then_some(()));
     terminal.until("all of them", |s| s.contains("\\x1b]0;HIJACK") && s.contains("\\xff"));
-    terminal.sees("4 of 4");
+    terminal.sees("─ 4 ─╮");
     for _ in 0..4 {
         terminal.press("\r");
         terminal.sees("q back");

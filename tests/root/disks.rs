@@ -3,7 +3,6 @@
 use crate::mounts;
 use crate::need_root;
 use crate::support::{BAD, GOOD, ORDERS, Site, until};
-use serde_json::json;
 
 fn banner(site: &Site, code: &str) -> bool {
     site.json("status")["banners"].as_array().unwrap().iter().any(|b| b["code"] == code)
@@ -94,20 +93,15 @@ fn other_file_systems_are_crossed_by_a_verified_copy() {
 }
 
 #[test]
-fn a_read_only_inbox_is_waited_for() {
+fn a_read_only_inbox_is_refused_at_the_start_with_the_reason() {
     need_root();
     let site = Site::new(ORDERS);
     let Some(disk) = mounts::itself(&site, "inbox") else { return };
-    site.run("pause").expect(0);
-    let _supervisor = site.start();
     std::fs::write(site.path("inbox/a.csv"), GOOD).unwrap();
-    site.job_in("a.csv", "queued");
     disk.again("ro,bind");
-    site.run("resume").expect(0);
-    let held = site.job_in("a.csv", "waiting");
-    assert_eq!(held["spent"], 0, "nothing was tried: {held}");
-    assert!(held["held"].as_str().is_some_and(|h| h.to_lowercase().contains("read-only")), "{held}");
+    let refused = site.run("run --until-idle").expect(1);
+    assert!(refused.err.to_lowercase().contains("read-only") && refused.err.contains("inbox"), "{refused:?}");
     disk.again("rw,bind");
-    site.run(&format!("retry {}", held["id"])).expect(0);
-    assert_eq!(site.job_in("a.csv", "succeeded")["rows"], json!(2));
+    site.run("run --until-idle").expect(0);
+    assert_eq!(site.job("a.csv").unwrap()["state"], "succeeded");
 }

@@ -6,6 +6,7 @@ mod cuts;
 mod disks;
 mod mounts;
 #[path = "../it/support/mod.rs"]
+#[expect(unused_imports, reason = "these tests open no terminal")]
 mod support;
 mod users;
 

@@ -40,14 +40,39 @@ fn set_mode(path: impl AsRef<Path>, mode: u32) {
     std::fs::set_permissions(path.as_ref(), PermissionsExt::from_mode(mode)).unwrap();
 }
 
+/// Gives the site to nobody; the configuration stays ours.
+fn give(site: &Site) {
+    for path in [site.root().to_owned(), site.path("inbox")] {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+}
+
+#[test]
+fn a_folder_that_may_not_be_changed_holds_its_jobs_uncharged() {
+    need_root();
+    need("setpriv");
+    let site = Site::new(ORDERS);
+    give(&site);
+    let _supervisor = Supervisor::start_with(&site, as_nobody(&site, &["run"]));
+    site.run("pause").expect(0);
+    site.land("inbox/a.csv", GOOD);
+    site.job_in("a.csv", "queued");
+    set_mode(site.path("inbox"), 0o555);
+    site.run("resume").expect(0);
+    let held = site.job_in("a.csv", "waiting");
+    assert_eq!(held["spent"], 0, "nothing was tried: {held}");
+    assert!(held["held"].as_str().is_some_and(|h| h.to_lowercase().contains("permission denied")), "{held}");
+    set_mode(site.path("inbox"), 0o755);
+    site.run(&format!("retry {}", held["id"])).expect(0);
+    assert_eq!(site.job_in("a.csv", "succeeded")["spent"], 1);
+}
+
 #[test]
 fn a_file_that_may_not_be_read_is_listed_and_waits() {
     need_root();
     need("setpriv");
     let site = Site::new(ORDERS);
-    for path in [site.root().to_owned(), site.path("inbox"), site.path("config.toml")] {
-        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
-    }
+    give(&site);
     let supervisor = Supervisor::start_with(&site, as_nobody(&site, &["run"]));
     std::fs::write(site.path("inbox/.secret"), GOOD).unwrap();
     set_mode(site.path("inbox/.secret"), 0o600);
@@ -82,7 +107,7 @@ fn only_the_owner_and_the_group_may_talk_to_the_supervisor() {
         set_mode(site.path(path), mode);
     }
     let refused = asked(as_nobody(&site, &["status"])).expect(1);
-    assert!(refused.err.contains("may not talk to the supervisor"), "{refused:?}");
+    assert!(refused.err.contains("permission denied"), "{refused:?}");
     assert_eq!(site.json("status")["state"], "running");
     drop(supervisor);
 

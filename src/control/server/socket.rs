@@ -51,7 +51,7 @@ pub fn bind(path: &Path, group: Option<&str>) -> Result<UnixListener, Fatal> {
         }
     }
     if let Some(group) = group {
-        let_through(dir.parent().unwrap_or(Path::new(".")), group)?;
+        open_way(dir, group)?;
     }
     set_mode(dir, dir_mode)?;
     listener.set_nonblocking(true).map_err(|e| Fatal::io("open the socket", path, &e))?;
@@ -64,21 +64,6 @@ fn set_mode(path: &Path, mode: u32) -> Result<(), Fatal> {
 
 fn give(path: &Path, group: Gid) -> std::io::Result<()> {
     chown(path, None, Some(group)).map_err(std::io::Error::from)
-}
-
-/// Lets the group pass the folder that the socket's folder is in. A folder that everybody or the group may pass stays as
-/// it is; of a closed one, members get the way through and nothing more.
-fn let_through(data: &Path, group: Gid) -> Result<(), Fatal> {
-    let found = fs::metadata(data).map_err(|e| Fatal::io("look at the data folder", data, &e))?;
-    let (mode, is_theirs) = (found.mode() & 0o7777, found.gid() == group.as_raw());
-    if mode & 0o001 != 0 || (is_theirs && mode & 0o010 != 0) {
-        return Ok(());
-    }
-    let hint = "the folder's owner must be the supervisor's user, and a member of the group";
-    if !is_theirs {
-        give(data, group).map_err(|e| Fatal::io("give the group of `[control]`", data, &e).hint(hint))?;
-    }
-    set_mode(data, mode & !0o070 | 0o010).map_err(|fatal| fatal.hint(hint))
 }
 
 /// Makes the socket's folder, or checks that the one there is a folder of ours, and closes it to everybody else when
@@ -103,6 +88,25 @@ fn prepare_folder(dir: &Path) -> Result<(), Fatal> {
     }
     // Also when it was open to a group by choice: it opens again when the new socket is ready.
     set_mode(dir, 0o700)
+}
+
+/// Lets the group pass through the folder above, which is for us alone: pass, not look around.
+fn open_way(dir: &Path, group: Gid) -> Result<(), Fatal> {
+    let Some(above) = dir.parent() else { return Ok(()) };
+    let found = fs::metadata(above).map_err(|e| Fatal::io("look at", above, &e))?;
+    let mode = found.mode() & 0o7777;
+    let is_theirs = found.gid() == group.as_raw();
+    let passes = mode & if is_theirs { 0o010 } else { 0o001 } != 0;
+    if passes || found.uid() != geteuid().as_raw() {
+        return Ok(());
+    }
+    if is_theirs {
+        return set_mode(above, mode | 0o010);
+    }
+    // What the folder's group was allowed until now is not this one's.
+    set_mode(above, mode & !0o070)?;
+    give(above, group).map_err(|e| Fatal::io("give the data folder to the group of `[control]`:", above, &e))?;
+    set_mode(above, (mode & !0o070) | 0o010)
 }
 
 fn remove_leftover(path: &Path) -> Result<(), Fatal> {
@@ -144,21 +148,10 @@ mod tests {
         drop(bind(&path, None).unwrap());
         assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
 
+        fs::set_permissions(root.path(), Permissions::from_mode(0o700)).unwrap();
         drop(bind(&path, Some(&own_group())).unwrap());
         assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o750, 0o660));
-    }
-
-    #[tokio::test]
-    async fn a_group_gets_through_the_data_folder_and_no_further() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("run/control.sock");
-        for (before, after) in [(0o700, 0o710), (0o750, 0o750), (0o755, 0o755)] {
-            fs::set_permissions(root.path(), Permissions::from_mode(before)).unwrap();
-            drop(bind(&path, None).unwrap());
-            assert_eq!(mode(root.path()), before, "nobody else, nothing opened");
-            drop(bind(&path, Some(&own_group())).unwrap());
-            assert_eq!(mode(root.path()), after);
-        }
+        assert_eq!(mode(root.path()), 0o710, "the group may pass through the folder above");
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 
 use crate::model::view::LogLine;
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -58,11 +58,6 @@ pub(super) struct Segments {
     file: Option<File>,
 }
 
-/// Makes the folder of the log, closed to everybody else: lines of hostile files pass through it.
-fn make(dir: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
 impl Segments {
     /// No files known yet.
     pub(super) fn new(dir: PathBuf, limits: Limits) -> Self {
@@ -72,7 +67,7 @@ impl Segments {
     /// Finds the files. With `repair`, makes the folder and cuts a torn line off the last file.
     pub(super) fn find(&mut self, repair: bool) -> io::Result<()> {
         if repair {
-            make(&self.dir)?;
+            private(&self.dir)?;
         }
         let mut list = Vec::new();
         for entry in std::fs::read_dir(&self.dir)? {
@@ -138,7 +133,7 @@ impl Segments {
     }
 
     fn begin(&mut self, first: u64) -> io::Result<()> {
-        make(&self.dir)?;
+        private(&self.dir)?;
         let path = self.dir.join(format!("log-{first:012}.jsonl"));
         self.file = Some(OpenOptions::new().append(true).create(true).open(&path)?);
         if self.list.back().is_none_or(|s| s.first != first) {
@@ -170,4 +165,9 @@ pub(super) fn seq_of(raw: &[u8]) -> Option<u64> {
     let digits = raw.strip_prefix(b"{\"seq\":")?;
     let end = digits.iter().position(|c| !c.is_ascii_digit())?;
     std::str::from_utf8(&digits[..end]).ok()?.parse().ok()
+}
+
+/// Makes a folder for us alone: lines of the log hold pieces of what was processed.
+fn private(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).recursive(true).create(dir)
 }

@@ -300,7 +300,7 @@ mod tests {
     fn nobody_waits_for_a_root_that_has_stopped() {
         for stop_first in [true, false] {
             let control = RootControl::default();
-            let (tx, rx) = std::sync::mpsc::channel::<ScanReport>();
+            let (tx, rx) = std::sync::mpsc::sync_channel::<ScanReport>(1);
             if stop_first {
                 control.stop();
             }

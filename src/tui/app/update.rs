@@ -210,7 +210,7 @@ impl App {
         // A tick holds the numbers of all jobs together. Those of each task are asked for, calmly, where they are seen.
         let (rev, at) = self.tasks_asked;
         let is_old = tick.rev > rev && self.now.since(at) >= TASKS_EVERY;
-        if !is_news && !(is_old && self.layout().pane(PaneId::System).is_some()) {
+        if !(is_news || is_old && self.layout().pane(PaneId::System).is_some()) {
             return Vec::new();
         }
         self.tasks_asked = (tick.rev, self.now);

@@ -39,7 +39,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// Where worlds are made: in memory, where there is some. A kill, unlike a power cut, takes back nothing that was
 /// written, so a disk would only cost time.
-fn base() -> PathBuf {
+pub fn base() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if tempfile::tempfile_in(&memory).is_ok() { memory } else { std::env::temp_dir() }
 }
@@ -57,6 +57,7 @@ pub struct World {
 
 /// How a command ended.
 #[derive(Debug)]
+#[expect(dead_code, reason = "what it said is shown with a failed assertion")]
 pub struct Ended {
     pub status: ExitStatus,
     pub out: String,
@@ -77,18 +78,22 @@ impl Ended {
 }
 
 impl World {
-    /// A world with these tasks; two workers, everything below one folder.
+    /// A world with these tasks, and one inbox.
     pub fn new(tasks: &str) -> Self {
         Self::with_settings("", tasks)
     }
 
-    /// The same with lines for `[supervisor]` before the tasks.
+    /// The same with other sections before the tasks.
     pub fn with_settings(settings: &str, tasks: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("sb").tempdir_in(base()).unwrap();
-        let roots = vec![dir.path().join("inbox")];
-        std::fs::create_dir(&roots[0]).unwrap();
-        let text = format!("[supervisor]\nworkers = 2\n{settings}\n{tasks}");
-        std::fs::write(dir.path().join("config.toml"), text).unwrap();
+        Self::at(&base(), &["inbox"], &format!("{settings}\n{tasks}"))
+    }
+
+    /// A world in this folder, with these inboxes; two workers.
+    pub fn at(base: &Path, roots: &[&str], config: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("sb").tempdir_in(base).unwrap();
+        let roots: Vec<PathBuf> = roots.iter().map(|root| dir.path().join(root)).collect();
+        roots.iter().for_each(|root| std::fs::create_dir(root).unwrap());
+        std::fs::write(dir.path().join("config.toml"), format!("[supervisor]\nworkers = 2\n{config}")).unwrap();
         Self { dir, away: None, sent: BTreeMap::new(), roots }
     }
 
@@ -162,7 +167,7 @@ impl World {
 
     /// Runs a command to its end.
     pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ended {
-        ended(self.command(args).output().unwrap())
+        ended(&self.command(args).output().unwrap())
     }
 
     /// Runs a command line to its end.
@@ -172,7 +177,7 @@ impl World {
 
     /// Runs a command line that is to die at a crash point; `NAME` or `NAME:N`.
     pub fn armed(&self, point: &str, line: &str) -> Ended {
-        ended(self.command(line.split_whitespace()).env(VARIABLE, point).output().unwrap())
+        ended(&self.command(line.split_whitespace()).env(VARIABLE, point).output().unwrap())
     }
 
     /// Runs until nothing is left to do.
@@ -192,20 +197,6 @@ impl World {
         let said = std::fs::File::create(self.path("said")).unwrap();
         command.stdout(Stdio::null()).stderr(said);
         Running(command.spawn().unwrap())
-    }
-
-    /// Starts a supervisor and waits until it answers.
-    #[track_caller]
-    pub fn serve(&self) -> Running {
-        let mut running = self.start("run", None);
-        until("the supervisor's first answer", || {
-            if let Some(status) = running.0.try_wait().unwrap() {
-                panic!("the supervisor ended: {status}\n{}", String::from_utf8_lossy(&self.read("said")));
-            }
-            let answer = self.line("status --json");
-            answer.out.contains("\"state\":\"running\"").then_some(())
-        });
-        running
     }
 
     /// The database, for looking.
@@ -260,6 +251,7 @@ const STATES: [&str; 8] = ["waiting", "queued", "running", "placing", "succeeded
 
 /// A job as the database has it.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "shown with a failed assertion")]
 pub struct Job {
     pub id: i64,
     pub state: &'static str,
@@ -269,7 +261,7 @@ pub struct Job {
     pub reason: Option<String>,
 }
 
-fn ended(output: std::process::Output) -> Ended {
+fn ended(output: &std::process::Output) -> Ended {
     Ended {
         status: output.status,
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -291,14 +283,6 @@ impl Running {
     #[track_caller]
     pub fn wait(mut self) -> ExitStatus {
         until("the end of the program", || self.0.try_wait().unwrap())
-    }
-
-    /// Ends it in good order.
-    #[track_caller]
-    pub fn stop(self) -> ExitStatus {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap());
-        nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
-        self.wait()
     }
 }
 
