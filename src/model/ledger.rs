@@ -397,8 +397,8 @@ pub trait Ledger: Send + Sync {
     fn put_back(&self, jobs: Vec<(JobId, i64)>) -> Reply<Vec<LaneHint>>;
     /// S6: decides; the point of no return.
     fn decide(&self, batch: Vec<Decision>) -> Reply<DecideAnswer>;
-    /// S7: a name was taken; the move goes to another one.
-    fn retarget(&self, job: JobId, seq: i64, dst: PathBuf) -> Reply<()>;
+    /// S7: a name was taken; these moves, told by their number, get the source and the target that they have here.
+    fn retarget(&self, job: JobId, moves: Vec<Move>) -> Reply<()>;
     /// S9: the moves are done and synced.
     fn finish(&self, jobs: Vec<JobId>, now: Millis) -> Reply<FinishAnswer>;
     /// Waiting jobs that are due become queued.

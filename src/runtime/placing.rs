@@ -131,9 +131,9 @@ pub async fn place_group(shared: &Arc<Shared>, group: Vec<Placing>) {
         };
         finish(shared, moved.done).await;
         left = Vec::new();
-        for (placing, names) in moved.taken {
-            match rename_in_store(shared, placing.job, &names).await {
-                Ok(()) => left.push(renamed(placing, names)),
+        for (placing, way) in moved.taken {
+            match shared.ledger.retarget(placing.job, way.moves.clone()).await {
+                Ok(()) => left.push(rerouted(placing, way)),
                 Err(e) => {
                     tracing::warn!("cannot choose another name for job {}: {e}", placing.job);
                     moved.failed.push(placing);
@@ -186,28 +186,18 @@ async fn finish(shared: &Arc<Shared>, done: Vec<Placing>) {
     shared.touch();
 }
 
-/// Other names for moves whose own was taken by somebody else, and what holds them.
-struct Names {
+/// Moves whose names were taken by somebody else, with other ones, and what holds these.
+struct Rerouted {
     held: Reservation,
-    names: Vec<(i64, PathBuf)>,
+    moves: Vec<Move>,
 }
 
-async fn rename_in_store(shared: &Shared, job: JobId, names: &Names) -> Result<(), StoreError> {
-    for (seq, dst) in &names.names {
-        shared.ledger.retarget(job, *seq, dst.clone()).await?;
-    }
-    Ok(())
-}
-
-fn renamed(mut placing: Placing, Names { held, names }: Names) -> Placing {
-    for (seq, dst) in names {
-        let Some(at) = placing.moves.iter().position(|m| m.seq == seq) else { continue };
-        let was_placed = placing.is_placed(&placing.moves[at]);
-        let m = &mut placing.moves[at];
-        let old = std::mem::replace(&mut m.dst, dst);
-        if was_placed {
-            m.src = old;
-            placing.placed &= !bit(m).unwrap_or(0);
+/// Follows what the store has noted.
+fn rerouted(mut placing: Placing, Rerouted { held, moves }: Rerouted) -> Placing {
+    for m in moves {
+        placing.placed &= !bit(&m).unwrap_or(0);
+        if let Some(old) = placing.moves.iter_mut().find(|old| old.seq == m.seq) {
+            *old = m;
         }
     }
     placing.keep = Box::new((std::mem::replace(&mut placing.keep, Box::new(())), held));
@@ -217,7 +207,7 @@ fn renamed(mut placing: Placing, Names { held, names }: Names) -> Placing {
 #[derive(Default)]
 struct Moved {
     done: Vec<Placing>,
-    taken: Vec<(Placing, Names)>,
+    taken: Vec<(Placing, Rerouted)>,
     failed: Vec<Placing>,
 }
 
@@ -229,7 +219,7 @@ fn move_all(shared: &Shared, group: Vec<Placing>) -> Moved {
     for mut placing in group {
         match rename_all(shared, &mut placing, &mut batch) {
             Ok(None) => moved.done.push(placing),
-            Ok(Some(names)) => moved.taken.push((placing, names)),
+            Ok(Some(way)) => moved.taken.push((placing, way)),
             Err(e) => {
                 let line = format!("job {} cannot be put in its place, tried again: {e}", placing.job);
                 shared.banner(Gravity::Error, BANNER, line);
@@ -251,7 +241,7 @@ fn move_all(shared: &Shared, group: Vec<Placing>) -> Moved {
     moved
 }
 
-fn rename_all(shared: &Shared, placing: &mut Placing, batch: &mut Batch) -> io::Result<Option<Names>> {
+fn rename_all(shared: &Shared, placing: &mut Placing, batch: &mut Batch) -> io::Result<Option<Rerouted>> {
     for at in 0..placing.moves.len() {
         let m = &placing.moves[at];
         if m.kind == MoveKind::RemoveSource {
@@ -260,7 +250,7 @@ fn rename_all(shared: &Shared, placing: &mut Placing, batch: &mut Batch) -> io::
         crash::point("s7.before_move");
         match place_anywhere(shared, placing.job, m)? {
             Placed::Done(folders) => folders.iter().for_each(|f| batch.folder(f)),
-            Placed::Taken => return other_names(shared, placing, m).map(Some),
+            Placed::Taken => return reroute(shared, placing, m).map(Some),
             Placed::Lost => lost(shared, m, placing, batch)?,
         }
         placing.placed |= bit(m).unwrap_or(0);
@@ -334,8 +324,9 @@ fn is_still_there(file: &JobFile, ino: u64) -> bool {
     found.is_some_and(|there| there.facts.ino == ino && there.facts.same(&facts))
 }
 
-/// The next free name. A file and its record take one suffix together.
-fn other_names(shared: &Shared, placing: &Placing, m: &Move) -> io::Result<Names> {
+/// To the next free name. A file and its record take one suffix together: the one that is in its place already goes on
+/// from there.
+fn reroute(shared: &Shared, placing: &Placing, m: &Move) -> io::Result<Rerouted> {
     let placed = |m: &&Move| !matches!(m.kind, MoveKind::Remove | MoveKind::RemoveSource);
     let pair = placing.moves.iter().filter(placed).find_map(|file| {
         let record = with_record(&file.dst);
@@ -345,9 +336,12 @@ fn other_names(shared: &Shared, placing: &Placing, m: &Move) -> io::Result<Names
     let (first, second) = pair.map_or((m, None), |(file, record)| (file, Some(record)));
     let siblings = |path: &Path| if second.is_some() { vec![with_record(path)] } else { Vec::new() };
     let held = shared.names.reserve(&first.dst, placing.job, &siblings, None)?;
-    let seqs = std::iter::once(first.seq).chain(second.map(|m| m.seq));
-    let names = seqs.zip(held.paths.iter().cloned()).collect();
-    Ok(Names { held, names })
+    let move_to = |(m, dst): (&Move, &PathBuf)| {
+        let src = if placing.is_placed(m) { &m.dst } else { &m.src };
+        Move { src: src.clone(), dst: dst.clone(), ..m.clone() }
+    };
+    let moves = std::iter::once(first).chain(second).zip(&held.paths).map(move_to).collect();
+    Ok(Rerouted { held, moves })
 }
 
 /// Sources go last, and are gone for certain before the job is over: a power cut must not bring them back.

@@ -272,14 +272,23 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// S7: a name was taken by somebody else; the move goes to another one.
-    pub(super) fn retarget(&mut self, job: JobId, seq: i64, dst: &Path) -> Result<(), StoreError> {
-        let old: Vec<u8> =
-            self.sql("SELECT dst FROM move WHERE job = ?1 AND seq = ?2")?.query_row((job, seq), |r| r.get(0))?;
-        self.sql("UPDATE move SET dst = ?3 WHERE job = ?1 AND seq = ?2")?.execute((job, seq, blob(dst)))?;
-        let name = dst.file_name().unwrap_or_default();
-        self.sql("UPDATE job_file SET path = ?3, name = ?4 WHERE job = ?1 AND root = x'' AND path = ?2 AND dir > 0")?
+    /// S7: a name was taken by somebody else; the moves go elsewhere, together.
+    pub(super) fn retarget(&mut self, job: JobId, moves: &[Move]) -> Result<(), StoreError> {
+        for Move { seq, src, dst, .. } in moves {
+            let old: Vec<u8> =
+                self.sql("SELECT dst FROM move WHERE job = ?1 AND seq = ?2")?.query_row((job, seq), |r| r.get(0))?;
+            self.sql("UPDATE move SET src = ?3, dst = ?4 WHERE job = ?1 AND seq = ?2")?.execute((
+                job,
+                seq,
+                blob(src),
+                blob(dst),
+            ))?;
+            let name = dst.file_name().unwrap_or_default();
+            self.sql(
+                "UPDATE job_file SET path = ?3, name = ?4 WHERE job = ?1 AND root = x'' AND path = ?2 AND dir > 0",
+            )?
             .execute((job, old, blob(dst), name.as_bytes()))?;
+        }
         Ok(())
     }
 }

@@ -30,7 +30,7 @@ pub use schema::SCHEMA;
 pub use writer::Class;
 
 use crate::error::Fatal;
-use crate::model::job::{JobFile, Landed};
+use crate::model::job::{JobFile, Landed, Move};
 use crate::model::ledger::{
     Claim, ClaimAnswer, DecideAnswer, Decision, FinishAnswer, JobFacts, Keep, Landing, LaneHint, Ledger, Leftovers,
     LiveFile, Operator, Reply, Start, StoreError, TaskFacts,
@@ -127,8 +127,8 @@ impl Ledger for Store {
     fn decide(&self, batch: Vec<Decision>) -> Reply<DecideAnswer> {
         self.run(Class::Finish, move |t| t.decide(&batch))
     }
-    fn retarget(&self, job: JobId, seq: i64, dst: PathBuf) -> Reply<()> {
-        self.run(Class::Finish, move |t| t.retarget(job, seq, &dst))
+    fn retarget(&self, job: JobId, moves: Vec<Move>) -> Reply<()> {
+        self.run(Class::Finish, move |t| t.retarget(job, &moves))
     }
     fn finish(&self, jobs: Vec<JobId>, now: Millis) -> Reply<FinishAnswer> {
         self.run(Class::Finish, move |t| t.finish(&jobs, now))

@@ -162,7 +162,7 @@ command = { program = "cp", args = ["{input}", "{output}"], output = "out/{name}
 const FAILS_TWICE: &str = r#"
 [tasks.weak]
 watch = { dir = "inbox", match = ["*.txt"], settle = "20ms" }
-command = { program = "false", idempotent = true }
+command = { program = "false", output = "out/{name}", idempotent = true }
 retry = { attempts = 2, backoff = "1ms" }
 "#;
 const FAILS_FOR_LONG: &str = r#"
@@ -613,6 +613,30 @@ fn a_job_that_takes_the_supervisor_down_three_times_fails_alone() {
     let job = world.job("poison.txt");
     assert_eq!((job.state, job.code.as_deref(), job.spent), ("failed", Some("crashed_worker"), 0), "{job:?}");
     assert_eq!(world.job("good.txt").state, "succeeded");
+}
+
+/// Somebody puts a file where a decided one is going, and the program dies at every move of its way around it.
+#[test]
+fn a_file_and_its_record_make_way_together() {
+    for taken in ["a.csv", "a.csv.error.json"] {
+        for (n, point) in (1..=6).flat_map(|n| [(n, "s7.before_move"), (n, "s7.after_move")]) {
+            let what = format!("{taken} was taken, killed at {point}:{n}");
+            let world = one(EXTRACT, "a.csv", BAD_TABLE);
+            assert!(world.armed("s6.after_decide", "run --until-idle").is_killed());
+            let theirs = world.path("failed/docs").join(taken);
+            std::fs::write(&theirs, "theirs").unwrap();
+            let died = world.armed(&format!("{point}:{n}"), "run --until-idle").is_killed();
+            assert!(died || n > 2, "{what}: it has at least two moves");
+            world.settle();
+            assert_eq!(std::fs::read(&theirs).unwrap(), b"theirs", "{what}");
+            std::fs::remove_file(&theirs).unwrap();
+            audit::at_rest(&world, &what);
+            assert_eq!(world.read("failed/docs/a-2.csv"), BAD_TABLE, "{what}");
+            world.line("retry 1").expect(0);
+            world.settle();
+            audit::at_rest(&world, &what);
+        }
+    }
 }
 
 #[test]

@@ -209,12 +209,15 @@ conformance! {
         land(l, "a", 1..2);
         let c = claim(l, "a");
         end(l, &c, placing(c.job, Outcome::Failed, Some(boom())));
-        ok(l.retarget(c.job, 0, "/srv/failed/other.csv".into()));
+        let mut moves = ok(l.recover("host-a".into(), "boot-1".into(), Millis(98))).placing.remove(0).moves;
+        moves[0].src = moves[0].dst.clone();
+        moves[0].dst = "/srv/failed/other.csv".into();
+        ok(l.retarget(c.job, moves[..1].to_vec()));
         assert_eq!(facts(l, c.job).failed_at.unwrap(), Path::new("/srv/failed/other.csv"));
         let left = ok(l.recover("host-a".into(), "boot-1".into(), Millis(99))).placing;
-        assert_eq!(left[0].moves[0].dst, Path::new("/srv/failed/other.csv"));
+        assert_eq!(left[0].moves, moves);
         finish(l, c.job);
-        assert!(wait(l.retarget(c.job, 0, "/srv/x".into())).is_err(), "there is nothing left to move");
+        assert!(wait(l.retarget(c.job, moves)).is_err(), "there is nothing left to move");
     }
 
     fn what_is_not_there_is_no_error(l) {

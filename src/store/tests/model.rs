@@ -65,14 +65,19 @@ impl Model {
         self.runs.push(Run { jobs, upstream, state: RunState::Open });
     }
 
-    /// Whether a landed file has a live job under its name in the inbox.
+    /// Whether a file that is seen is no news: its job is not over, or has just let go of it.
     pub fn is_live(&self, task: usize, n: u64) -> bool {
         self.jobs.iter().any(|j| {
             j.task == task
                 && j.file == Some(n)
                 && !j.moved_away
-                && matches!(j.state, JobState::Waiting | JobState::Queued | JobState::Running)
+                && matches!(j.state, JobState::Waiting | JobState::Queued | JobState::Running | JobState::Placing)
         })
+    }
+
+    /// Whether a decided job has let go of the file but not of its place.
+    pub fn is_placing(&self, task: usize, n: u64) -> bool {
+        self.jobs.iter().any(|j| j.task == task && j.file == Some(n) && j.state == JobState::Placing)
     }
 
     pub fn count(&self, task: usize, state: JobState) -> u64 {
