@@ -35,7 +35,7 @@ fn what_broke_is_seen_mended_retried_and_skipped() {
     std::fs::write(site.path("failed/orders/bad.csv"), GOOD).unwrap();
     terminal.press("gr");
     site.job_in("bad.csv", "succeeded");
-    terminal.until("no failure any more", |s| !s.contains("line 3"));
+    terminal.until("no failure any more", |s| s.contains("failed 0"));
 
     site.land("inbox/worse.csv", "id,value\nworse\n");
     site.job_in("worse.csv", "failed");
@@ -141,7 +141,7 @@ fn names_and_contents_from_outside_never_act_on_the_terminal() {
     }
     until("four failures", || (site.json("status")["counts"]["failed"] == 4).then_some(()));
     terminal.until("all of them", |s| s.contains("\\x1b]0;HIJACK") && s.contains("\\xff"));
-    terminal.sees("─ 4 ─╮");
+    terminal.sees("▌ ✗ failed");
     for _ in 0..4 {
         terminal.press("\r");
         terminal.sees("q back");
