@@ -85,11 +85,14 @@ pub(super) fn in_memory() -> Result<Connection, Fatal> {
     Ok(conn)
 }
 
-/// Makes the database under a temporary name and renames it, so that a file under its own name is always whole.
+/// Makes the database under a temporary name and renames it, so that a file under its own name is always whole. It has
+/// a write-ahead log from the start: the change to one is written through a journal, and a start that found one which a
+/// crash had left could not look at the file without writing to it.
 fn create(path: &Path) -> Result<(), Fatal> {
     let temp = with_suffix(path, ".new");
-    // What an earlier try left, its journal included: that one must not be played back into the new file.
-    for left in [temp.clone(), with_suffix(&temp, "-journal")] {
+    // What an earlier try left, its journals included: these must not be played back into the new file.
+    let journals = ["-journal", "-wal", "-shm"].map(|suffix| with_suffix(&temp, suffix));
+    for left in std::iter::once(temp.clone()).chain(journals) {
         match fs::remove_file(&left) {
             Ok(()) => {}
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
@@ -100,6 +103,7 @@ fn create(path: &Path) -> Result<(), Fatal> {
     let conn = Connection::open(&temp).map_err(fault)?;
     conn.execute_batch(&format!("PRAGMA synchronous = FULL; PRAGMA application_id = {APPLICATION_ID};"))
         .map_err(fault)?;
+    set_wal(&conn, path)?;
     migrate(&conn, &temp)?;
     conn.close().map_err(|(_, e)| fault(e))?;
     let io = |doing: &'static str| move |e: std::io::Error| Fatal::io(doing, path, &e);
@@ -141,13 +145,19 @@ fn check_identity(conn: &Connection, path: &Path) -> Result<i64, Fatal> {
     Ok(version)
 }
 
+fn set_wal(conn: &Connection, path: &Path) -> Result<(), Fatal> {
+    let mode: String =
+        conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0)).map_err(|e| damaged(path, &e.to_string()))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    Err(Fatal::new(Exit::Failed, format!("cannot keep a write-ahead log beside {}", text::path(path)))
+        .hint("put data_dir on a local file system"))
+}
+
 fn configure(conn: &Connection, path: &Path) -> Result<(), Fatal> {
     let fault = |e: rusqlite::Error| damaged(path, &e.to_string());
-    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0)).map_err(fault)?;
-    if mode != "wal" {
-        return Err(Fatal::new(Exit::Failed, format!("cannot keep a write-ahead log beside {}", text::path(path)))
-            .hint("put data_dir on a local file system"));
-    }
+    set_wal(conn, path)?;
     conn.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF; \
          PRAGMA journal_size_limit = {WAL_MAX}; PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA temp_store = MEMORY;"
@@ -198,4 +208,20 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_database_has_its_log_before_it_has_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        create(&path).unwrap();
+        // The format's versions for writing and reading: 2 is a write-ahead log.
+        assert_eq!(fs::read(&path).unwrap()[18..20], [2, 2]);
+        let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["store.db"], "a journal under its name could not be read without writing");
+    }
 }

@@ -630,3 +630,15 @@ fn a_dropped_supervisor_is_gone() {
     drop(supervisor);
     assert_eq!(kill(Pid::from_raw(pid), None), Err(nix::errno::Errno::ESRCH));
 }
+
+/// Names of files, errors and lines of output are nobody else's business.
+#[test]
+fn what_it_remembers_is_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new(ORDERS);
+    let _supervisor = site.start();
+    for (path, mode) in [("data", 0o700), ("data/logs", 0o700), ("data/shiftboss.db", 0o600), ("data/lock", 0o600)] {
+        let found = std::fs::metadata(site.path(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{path}: {found:o}");
+    }
+}

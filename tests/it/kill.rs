@@ -259,11 +259,15 @@ fn harness(plan: &Plan) {
             });
         }
         for kill in 1..=plan.kills {
-            let supervisor = world.lock().unwrap().start("run", None);
+            let mut supervisor = world.lock().unwrap().start("run", None);
             // Half of them early, while it recovers; the others anywhere in its work.
             let longest = [40, 40, 120, 400][usize::try_from(rng.below(4)).unwrap()];
             let moment = rng.below(longest);
             std::thread::park_timeout(Duration::from_millis(moment));
+            if let Some(status) = supervisor.0.try_wait().unwrap() {
+                let said = world.lock().unwrap().read("said");
+                panic!("kill {kill}: it ended by itself: {status}\n{}", String::from_utf8_lossy(&said));
+            }
             supervisor.kill();
             if kill % plan.audit_every == 0 {
                 audit::after_death(&world.lock().unwrap(), &format!("kill {kill} of seed {}", plan.seed));

@@ -75,6 +75,11 @@ impl Model {
         })
     }
 
+    /// Whether a decided job has let go of the file but not of its place.
+    pub fn is_placing(&self, task: usize, n: u64) -> bool {
+        self.jobs.iter().any(|j| j.task == task && j.file == Some(n) && j.state == JobState::Placing)
+    }
+
     pub fn count(&self, task: usize, state: JobState) -> u64 {
         self.jobs.iter().filter(|j| j.task == task && j.state == state).count() as u64
     }

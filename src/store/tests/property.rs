@@ -72,10 +72,10 @@ impl Pair {
         let now = Millis(self.now);
         match op {
             Op::Land(task, numbers) => {
-                let batch = numbers.iter().map(|n| landed(TASKS[task], *n)).collect();
+                let batch = numbers.iter().map(|n| Landed { seen: now, ..landed(TASKS[task], *n) }).collect();
                 let mut new = 0;
                 for n in numbers {
-                    if !self.model.is_live(task, n) {
+                    if !self.model.is_live(task, n) && !self.model.is_placing(task, n) {
                         new += 1;
                         self.model.add(task, &[Some(n)], None);
                     }
