@@ -136,6 +136,6 @@ fn a_signal_or_a_lost_terminal_ends_the_dashboard_and_the_demo() {
     terminal.sees("end demo");
     let workspace = busy(&site);
     terminal.hang_up();
-    terminal.end();
+    assert_eq!(terminal.end(), 0);
     assert_nothing_left(&site, &workspace);
 }

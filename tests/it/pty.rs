@@ -97,7 +97,7 @@ fn a_signal_gives_the_terminal_back_and_leaves_the_supervisor_alone() {
     terminal.sees("q detach");
     terminal.hang_up();
     let dropped = Instant::now();
-    terminal.end();
+    assert_eq!(terminal.end(), 0);
     assert!(dropped.elapsed() < Duration::from_secs(2), "{:?}", dropped.elapsed());
     assert_eq!(guard.pid(), pid);
     site.land("inbox/a.csv", GOOD);
