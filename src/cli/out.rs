@@ -18,6 +18,8 @@ pub struct Out {
     stdout: Box<dyn Write + Send>,
     stderr: Box<dyn Write + Send>,
     json: bool,
+    /// Whether standard output was a terminal at the start.
+    terminal: bool,
     color: bool,
     color_stderr: bool,
     clock: Arc<dyn Clock>,
@@ -36,6 +38,7 @@ impl Out {
             stdout: Box::new(BufWriter::new(io::stdout())),
             stderr: Box::new(io::stderr()),
             json: global.json,
+            terminal: io::stdout().is_terminal(),
             clock,
             broken: None,
         }
@@ -50,7 +53,7 @@ impl Out {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (stdout, stderr) = (Box::new(stdout), Box::new(stderr));
-        Self { stdout, stderr, json, color: false, color_stderr: false, clock, broken: None }
+        Self { stdout, stderr, json, terminal: false, color: false, color_stderr: false, clock, broken: None }
     }
 
     /// Whether data is printed as JSON.
@@ -128,6 +131,11 @@ impl Out {
         }
     }
 
+    /// Whether the terminal that was there at the start has gone: nobody reads any more.
+    fn is_hang_up(&self, error: &io::Error) -> bool {
+        self.terminal && error.raw_os_error() == Some(libc::EIO)
+    }
+
     /// Ends the output.
     ///
     /// # Errors
@@ -135,7 +143,7 @@ impl Out {
     pub fn finish(&mut self) -> Result<(), Fatal> {
         self.flush();
         match &self.broken {
-            Some(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Some(e) if e.kind() != ErrorKind::BrokenPipe && !self.is_hang_up(e) => {
                 Err(Fatal::new(Exit::Failed, "cannot write to standard output").because(e))
             }
             _ => Ok(()),

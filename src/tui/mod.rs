@@ -258,7 +258,7 @@ impl Shell {
 
 /// What is on the terminal, and the way to change it.
 struct Screen {
-    /// Never dropped: its drop shows the cursor, which `tty` has done, and panics where the terminal is gone.
+    /// Never dropped: that would write to the terminal once more, and panic where it is gone. The guard gives it back.
     terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
     next: Buffer,
     last: Buffer,

@@ -512,15 +512,19 @@ fn exit_codes_say_whether_another_try_helps() {
 #[test]
 fn a_flood_of_output_is_kept_within_bounds() {
     let script = "i=0; while [ $i -lt 400 ]; do head -c 65536 /dev/zero | tr '\\0' 'x'; i=$((i+1)); done";
-    let site = Site::new(&shell("flood", script, ""));
+    let site = Site::new(&format!("[log]\nsegment = \"256KiB\"\nsegments = 2\n{}", shell("flood", script, "")));
     let _supervisor = site.start();
     site.land("inbox/a.job", "1");
     let job = site.job_in("a.job", "succeeded");
     let detail = site.json(&format!("show {}", job["id"]));
     let head = detail["attempts"][0]["output"].as_str().unwrap();
     assert!(!head.is_empty() && head.len() <= 16 * 1024, "{} bytes in the database", head.len());
-    let size: u64 = site.tree("data").iter().map(|p| std::fs::metadata(site.path(p)).map_or(0, |m| m.len())).sum();
-    assert!(size < 20 * 1024 * 1024, "26 MB of output left {size} bytes");
+    let size = |below| -> u64 {
+        site.tree(below).iter().map(|p| std::fs::metadata(site.path(p)).map_or(0, |m| m.len())).sum()
+    };
+    let (kept, log) = (size("data/output"), size("data/logs"));
+    assert!(kept > 4 << 20 && kept < 9 << 20, "26 MB of output left {kept} bytes");
+    assert!(log < 1 << 20, "and {log} bytes of log");
 }
 
 #[test]

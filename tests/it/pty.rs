@@ -97,7 +97,7 @@ fn a_signal_gives_the_terminal_back_and_leaves_the_supervisor_alone() {
     terminal.sees("q detach");
     terminal.hang_up();
     let dropped = Instant::now();
-    terminal.end();
+    assert_eq!(terminal.end(), 0);
     assert!(dropped.elapsed() < Duration::from_secs(2), "{:?}", dropped.elapsed());
     assert_eq!(guard.pid(), pid);
     site.land("inbox/a.csv", GOOD);
@@ -141,7 +141,7 @@ fn names_and_contents_from_outside_never_act_on_the_terminal() {
     }
     until("four failures", || (site.json("status")["counts"]["failed"] == 4).then_some(()));
     terminal.until("all of them", |s| s.contains("\\x1b]0;HIJACK") && s.contains("\\xff"));
-    terminal.sees("─ 4 ─╮");
+    terminal.sees("▌ ✗ failed");
     for _ in 0..4 {
         terminal.press("\r");
         terminal.sees("q back");
