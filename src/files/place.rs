@@ -1,7 +1,7 @@
 //! S7: one move at a time, redone as often as needed. What is moved is recognised by its inode at either end, so a
 //! second try after a crash finds what the first one did.
 
-use super::dir::{self, Dir};
+use super::dir::{self, Dir, Stat};
 use super::folders::Folders;
 use crate::model::job::{Move, MoveKind};
 use std::ffi::OsStr;
@@ -49,7 +49,9 @@ fn rename(m: &Move, folders: &Folders) -> io::Result<Placed> {
         None => None,
     };
     let there = target.stat(dst_name)?;
-    if there.as_ref().is_some_and(|s| s.facts.ino == m.ino) {
+    // An inode has its number on its own device only: another file on another device is not the one that is moved.
+    let is_it = |s: &Stat| s.facts.ino == m.ino && at_source.is_none_or(|from| from.is_same_inode(s));
+    if there.as_ref().is_some_and(is_it) {
         // Done before. If both names are there, a rename was made of link and unlink and cut between the two.
         if let (Some(_), Some(source)) = (at_source, &source) {
             source.unlink(src_name)?;

@@ -165,7 +165,10 @@ impl Failure {
 
     /// An I/O failure on a path: transient, except where waiting cannot help.
     pub fn io(code: &str, doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::transient(code, format!("cannot {doing} {}: {error}", super::text::path(path)))
+        use std::io::ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory};
+        let is_final = matches!(error.kind(), InvalidFilename | InvalidInput | IsADirectory | NotADirectory);
+        let class = if is_final { FailureClass::Permanent } else { FailureClass::Transient };
+        Self::new(class, code, format!("cannot {doing} {}: {error}", super::text::path(path)))
     }
 
     /// The constant part that groups failures into causes: the given one, or the message with numbers and quoted

@@ -212,11 +212,85 @@ impl Template {
         OsString::from_vec(out)
     }
 
-    /// The expanded template as a path.
+    /// The expanded template as the path of a file. No value leads out of the folders that are written in the template:
+    /// a part of the path that values make `.` or `..` gets `_` for each dot, and an empty first part becomes `_`. The
+    /// name of a folder that is too long is cut and carries `~JOB`; that of the file is left to whoever chooses it.
     #[must_use]
     pub fn expand_path(&self, vars: &Vars) -> PathBuf {
-        PathBuf::from(self.expand(vars))
+        self.safe_path(vars, false)
     }
+
+    /// The same for the path of a folder: its last part is cut too.
+    #[must_use]
+    pub fn expand_folder(&self, vars: &Vars) -> PathBuf {
+        self.safe_path(vars, true)
+    }
+
+    fn safe_path(&self, vars: &Vars, is_folder: bool) -> PathBuf {
+        let plain = self.expand(vars);
+        let is_odd = |part: &[u8]| matches!(part, b"." | b"..") || part.len() > NAME_MAX;
+        let is_rooted = plain.as_bytes().first() == Some(&b'/') && !self.source.starts_with('/');
+        if !is_rooted && !plain.as_bytes().split(|&b| b == b'/').any(is_odd) {
+            return PathBuf::from(plain); // nearly always
+        }
+        let mut parts: Vec<Component> = vec![Component::default()];
+        for part in &self.parts {
+            let (bytes, is_value) = match part {
+                Part::Text(t) => (t.as_bytes().to_vec(), false),
+                Part::Value(v) => (vars.bytes(*v), true),
+            };
+            for (i, piece) in bytes.split(|&b| b == b'/').enumerate() {
+                if i > 0 {
+                    parts.push(Component::default());
+                }
+                if let Some(last) = parts.last_mut() {
+                    last.bytes.extend_from_slice(piece);
+                    last.has_value |= is_value;
+                }
+            }
+        }
+        let last = parts.len() - 1;
+        let mut out = Vec::with_capacity(self.source.len() + 32);
+        for (i, mut part) in parts.into_iter().enumerate() {
+            if i > 0 {
+                out.push(b'/');
+            }
+            if part.has_value && matches!(&part.bytes[..], b"." | b"..") {
+                part.bytes.iter_mut().for_each(|b| *b = b'_');
+            }
+            if i == 0 && part.has_value && part.bytes.is_empty() {
+                part.bytes.push(b'_');
+            }
+            if part.bytes.len() > NAME_MAX && (i < last || is_folder) {
+                let tail = format!("~{}", vars.job);
+                let end = char_end(&part.bytes, NAME_MAX - tail.len());
+                part.bytes.truncate(end);
+                part.bytes.extend_from_slice(tail.as_bytes());
+            }
+            out.extend_from_slice(&part.bytes);
+        }
+        PathBuf::from(OsString::from_vec(out))
+    }
+}
+
+/// Longest name of a folder, in bytes.
+const NAME_MAX: usize = 255;
+
+/// A part of a path between two slashes, and whether a value has a share in it.
+#[derive(Default)]
+struct Component {
+    bytes: Vec<u8>,
+    has_value: bool,
+}
+
+/// At most `max` bytes that do not end inside a UTF-8 character; bytes that are no UTF-8 are cut anywhere.
+fn char_end(raw: &[u8], max: usize) -> usize {
+    let is_inner = |b: &u8| b & 0xc0 == 0x80;
+    let mut end = max.min(raw.len());
+    while end > 0 && max - end < 4 && raw.get(end).is_some_and(is_inner) {
+        end -= 1;
+    }
+    if raw.get(end).is_some_and(is_inner) { max.min(raw.len()) } else { end }
 }
 
 /// The values of one job. File values are empty for a job without a file.
@@ -300,6 +374,31 @@ mod tests {
         v.name = OsString::from("../../etc/passwd");
         let t = Template::parse("out/{name}").unwrap();
         assert_eq!(t.expand(&v), "out/.._.._etc_passwd");
+    }
+
+    #[test]
+    fn no_value_leads_out_of_the_folders() {
+        let path = |template: &str, name: &str| {
+            let vars = Vars { name: name.into(), job: 7, ..Vars::default() };
+            Template::parse(template).unwrap().expand_path(&vars).into_os_string().into_string().unwrap()
+        };
+        assert_eq!(path("out/{stem}/x", "...csv"), "out/__/x");
+        assert_eq!(path("out/{stem}{ext}", "..."), "out/__");
+        assert_eq!(path("out/{stem}.", "..x"), "out/__");
+        assert_eq!(path("../{stem}", "a.csv"), "../a", "what the operator wrote stands");
+        assert_eq!(path("{stem}/x", ""), "_/x", "not an absolute path");
+        assert_eq!(path("/out/{stem}", ".."), "/out/_");
+        assert_eq!(path("out/{name}", "a..b"), "out/a..b");
+    }
+
+    #[test]
+    fn a_folder_with_a_long_name_is_cut_between_characters() {
+        let vars = Vars { name: "가".repeat(85).into(), job: 7, ..Vars::default() };
+        let t = Template::parse("by-{name}").unwrap();
+        let cut = t.expand_folder(&vars).into_os_string().into_string().unwrap();
+        assert_eq!(cut, format!("by-{}~7", "가".repeat(83)));
+        assert_eq!(Template::parse("by-{name}/x").unwrap().expand_path(&vars).as_os_str().len(), cut.len() + 2);
+        assert_eq!(t.expand_path(&vars).as_os_str().len(), 258, "the name of a file is cut by whoever chooses it");
     }
 
     #[test]

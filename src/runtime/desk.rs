@@ -121,6 +121,7 @@ impl Desk for JobDesk {
             claimed: self.claimed.clone(),
             spill: self.spill.clone(),
             program: text::bytes(spec.program.as_encoded_bytes()),
+            logged: AtomicU32::new(0),
         };
         let live = Arc::clone(&self.live);
         Box::pin(async move {
@@ -136,6 +137,7 @@ struct ChildLines {
     claimed: Claimed,
     spill: Spill,
     program: String,
+    logged: AtomicU32,
 }
 
 impl Lines for ChildLines {

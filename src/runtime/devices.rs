@@ -5,14 +5,16 @@ use crate::files::dir::{self, Dir};
 use crate::model::JobId;
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Pairs remembered; when there are more, all are forgotten and tried again.
 const KNOWN_MAX: usize = 1024;
 
-type Known = HashMap<(u64, u64, u64, u64), bool>;
+/// Where from, and device and inode of where to.
+type Known = HashMap<(PathBuf, u64, u64), bool>;
 
-/// Whether renames work from one folder to the other. Same folder device and mount: answered from memory.
+/// Whether renames work from one folder to the other; answered from memory where it was tried before.
 pub fn can_rename(from: &Dir, to: &Dir, job: JobId) -> io::Result<bool> {
     static KNOWN: OnceLock<Mutex<Known>> = OnceLock::new();
     let known = KNOWN.get_or_init(Mutex::default);
@@ -20,8 +22,11 @@ pub fn can_rename(from: &Dir, to: &Dir, job: JobId) -> io::Result<bool> {
     if a.dev != b.dev {
         return Ok(false);
     }
-    // The work folder differs from job to job, its parent's device does not: the target decides.
-    let key = (a.dev, b.dev, b.ino, 0);
+    // A device may be mounted more than once, and between two mounts of it nothing can be renamed: so the source counts
+    // by its path. The work folders of all jobs below one root count as one.
+    let own = from.path().file_name().is_some_and(|name| name == job.to_string().as_str());
+    let source = from.path().parent().filter(|_| own).unwrap_or(from.path());
+    let key = (source.to_owned(), b.dev, b.ino);
     if let Some(&answer) = known.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Ok(answer);
     }

@@ -5,7 +5,9 @@ use super::pipeline::sync;
 use super::prepare::with_record;
 use super::shared::Shared;
 use super::sync::Batch;
-use crate::files::dir::Dir;
+use super::take;
+use crate::files::dir::{self, Dir};
+use crate::files::names::temp_name;
 use crate::files::place::{self, Placed};
 use crate::files::reserve::Reservation;
 use crate::model::action::Level;
@@ -246,7 +248,7 @@ fn rename_all(shared: &Shared, placing: &mut Placing, batch: &mut Batch) -> io::
             continue;
         }
         crash::point("s7.before_move");
-        match place::place(m, &shared.folders)? {
+        match place_anywhere(shared, placing.job, m)? {
             Placed::Done(folders) => folders.iter().for_each(|f| batch.folder(f)),
             Placed::Taken => return reroute(shared, placing, m).map(Some),
             Placed::Lost => lost(shared, m, placing, batch)?,
@@ -255,6 +257,39 @@ fn rename_all(shared: &Shared, placing: &mut Placing, batch: &mut Batch) -> io::
         crash::point("s7.after_move");
     }
     Ok(None)
+}
+
+/// One move. Where no rename leads to the target any more, because something else is mounted there than when it was
+/// decided, the file is copied, and its source goes last.
+fn place_anywhere(shared: &Shared, job: JobId, m: &Move) -> io::Result<Placed> {
+    let placed = place::place(m, &shared.folders);
+    let is_across = match &placed {
+        Err(e) => dir::is_cross_device(e),
+        // Perhaps the copy of a try that was cut before its source had gone.
+        Ok(Placed::Taken) => m.kind != MoveKind::Replace,
+        Ok(_) => false,
+    };
+    let (Some(from), Some(to)) = (m.src.parent(), m.dst.parent()) else { return placed };
+    let (Some(src), Some(dst)) = (m.src.file_name(), m.dst.file_name()) else { return placed };
+    if !is_across {
+        return placed;
+    }
+    let (Ok(from), to) = (shared.folders.get(from), shared.folders.make(to)?) else { return placed };
+    let Some(seen) = from.stat(src)?.filter(|s| s.facts.ino == m.ino) else { return placed };
+    if let Some(there) = to.stat(dst)? {
+        let is_copy = there.facts.dev != seen.facts.dev
+            && there.facts.size == seen.facts.size
+            && take::same_content(&from, src, &to, dst)?;
+        if !is_copy {
+            return Ok(Placed::Taken);
+        }
+        from.unlink(src)?;
+        return Ok(Placed::Done(vec![from, to]));
+    }
+    if !take::copy_in(&from, src, &seen, &to, dst, &temp_name(job, 0, u32::MAX))? {
+        return Err(io::Error::other("it changed while it was copied"));
+    }
+    Ok(Placed::Done(vec![from, to]))
 }
 
 /// The source of a move is at neither end. An original may still be where it landed: the rename into WORK was lost in

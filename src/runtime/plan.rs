@@ -30,22 +30,23 @@ pub fn target_dirs(shared: &Shared, claimed: &Claimed) -> Vec<PathBuf> {
     let vars = worker::vars(shared, claimed, &task);
     let base = shared.config.load().base.clone();
     for template in task.action.outputs() {
-        for path in every_type(template, &vars) {
+        for path in every_type(template, &vars, Template::expand_path) {
             dirs.extend(base.join(path).parent().map(PathBuf::from));
         }
     }
     for template in [&task.processed, &task.failed] {
-        dirs.extend(every_type(template, &vars).into_iter().map(|path| base.join(path)));
+        let folders = every_type(template, &vars, Template::expand_folder);
+        dirs.extend(folders.into_iter().map(|path| base.join(path)));
     }
     dirs.into_iter().collect()
 }
 
 /// A template's paths; where it names the type and the name does not tell it, one for each type.
-fn every_type(template: &Template, vars: &Vars) -> Vec<PathBuf> {
+fn every_type(template: &Template, vars: &Vars, expand: impl Fn(&Template, &Vars) -> PathBuf) -> Vec<PathBuf> {
     if !template.uses(Placeholder::Type) || FileType::by_name(&vars.name).is_some() {
-        return vec![template.expand_path(vars)];
+        return vec![expand(template, vars)];
     }
-    let of = |file_type: FileType| template.expand_path(&Vars { file_type: file_type.name(), ..vars.clone() });
+    let of = |file_type: FileType| expand(template, &Vars { file_type: file_type.name(), ..vars.clone() });
     FileType::ALL.into_iter().map(of).collect()
 }
 

@@ -244,7 +244,7 @@ pub fn about<'a>(
 
 /// A folder of the configuration for this job.
 pub fn folder(shared: &Shared, template: &Template, vars: &Vars) -> PathBuf {
-    shared.config.load().base.join(template.expand_path(vars))
+    shared.config.load().base.join(template.expand_folder(vars))
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of one case, some borrowed and some filled")]

@@ -1,9 +1,11 @@
 //! `unmatched = "fail"`: a complete file that no task takes goes to `failed/` with a record. No job is made of it; the
-//! move is a single rename that either happened or did not.
+//! move is a single rename that either happened or did not; across devices, a copy whose source goes last.
 
 use super::prepare::with_record;
 use super::record::{self, About};
 use super::shared::Shared;
+use crate::files::dir::{Dir, is_cross_device};
+use crate::files::names::temp_name;
 use crate::model::action::Level;
 use crate::model::{Failure, JobId, Vars, text};
 use crate::triggers::watch::Stray;
@@ -11,6 +13,16 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+fn copy(from: &Dir, name: &OsStr, to: &Dir, target: &OsStr) -> io::Result<()> {
+    let seen = from.stat(name)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    let temp = temp_name(JobId(0), 0, u32::MAX);
+    if super::take::copy_in(from, name, &seen, to, target, &temp)? {
+        Ok(())
+    } else {
+        Err(io::Error::other("it changed while it was copied"))
+    }
+}
 
 /// Moves one stray file.
 pub fn fail(shared: &Shared, stray: &Stray) -> io::Result<()> {
@@ -24,7 +36,7 @@ pub fn fail(shared: &Shared, stray: &Stray) -> io::Result<()> {
         host: shared.host.clone(),
         ..Vars::default()
     };
-    let folder = config.base.join(config.failed.expand_path(&vars));
+    let folder = config.base.join(config.failed.expand_folder(&vars));
     let failure = Failure::permanent("unmatched", "no task takes a file of this name");
     let about = About {
         outcome: "failed",
@@ -45,7 +57,12 @@ pub fn fail(shared: &Shared, stray: &Stray) -> io::Result<()> {
     let mut record = to.create_new(&record_name, 0o644)?;
     record.write_all(&record::render(&about))?;
     record.sync_all()?;
-    if let Err(e) = from.rename_to(name, &to, &file_name(&reserved.paths[0])) {
+    let target = file_name(&reserved.paths[0]);
+    let moved = match from.rename_to(name, &to, &target) {
+        Err(e) if is_cross_device(&e) => copy(&from, name, &to, &target),
+        other => other,
+    };
+    if let Err(e) = moved {
         to.unlink(&record_name)?;
         return Err(e);
     }

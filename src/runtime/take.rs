@@ -326,12 +326,16 @@ pub fn finish_source(shared: &Shared, file: &JobFile, dir: &Dir) -> io::Result<(
         if (is_first(file) && !source.facts.same(&file.facts)) || source.facts.size != ours.facts.size {
             return Ok(false);
         }
-        let (mut there, _) = parent.open_read(name)?;
-        let (mut here, _) = dir.open_read(&file.name)?;
-        Ok(hash(&mut there, |_| Ok(()))? == hash(&mut here, |_| Ok(()))?)
+        same_content(&parent, name, dir, &file.name)
     };
     if source.is_same_inode(&ours) || (source.kind == Kind::File && is_copied()?) {
         parent.unlink(name)?;
     }
     Ok(())
+}
+
+/// Whether two files hold the same bytes.
+pub fn same_content(a: &Dir, a_name: &OsStr, b: &Dir, b_name: &OsStr) -> io::Result<bool> {
+    let read = |dir: &Dir, name: &OsStr| hash(&mut dir.open_read(name)?.0, |_| Ok(()));
+    Ok(read(a, a_name)? == read(b, b_name)?)
 }
