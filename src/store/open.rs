@@ -119,8 +119,13 @@ fn create(path: &Path) -> Result<(), Fatal> {
 }
 
 fn open_with(path: &Path, access: OpenFlags) -> Result<Connection, Fatal> {
-    Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|e| damaged(path, &e.to_string()))
+    Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| match File::open(path) {
+        // SQLite does not say why it could not open a file. Nothing of it is open here, so looking loses no lock.
+        Err(io) if io.kind() == std::io::ErrorKind::PermissionDenied => {
+            Fatal::io("read the database", path, &io).hint("run as the supervisor's user")
+        }
+        _ => damaged(path, &e.to_string()),
+    })
 }
 
 /// Refuses the database of another program or of a newer version; answers its version.

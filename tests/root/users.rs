@@ -114,7 +114,7 @@ fn only_the_owner_and_the_group_may_talk_to_the_supervisor() {
     let group = nix::unistd::Group::from_gid(nix::unistd::Gid::from_raw(NOBODY)).unwrap().expect("the group of nobody");
     site.configure(&format!("[control]\ngroup = \"{}\"\n{ORDERS}", group.name));
     set_mode(site.path("data"), 0o700);
-    let _supervisor = site.start();
+    let supervisor = site.start();
     let admitted = asked(as_nobody(&site, &["status", "--json"])).expect(0);
     assert_eq!(admitted.json()["state"], "running");
     asked(as_nobody(&site, &["pause"])).expect(0);
@@ -126,4 +126,7 @@ fn only_the_owner_and_the_group_may_talk_to_the_supervisor() {
         .output()
         .unwrap();
     assert!(!peek.status.success(), "the group may talk, not read the files");
+    drop(supervisor);
+    let stopped = asked(as_nobody(&site, &["status"])).expect(1);
+    assert!(stopped.err.contains("run as the supervisor's user"), "{stopped:?}");
 }
