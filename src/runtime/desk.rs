@@ -103,8 +103,9 @@ impl Desk for JobDesk {
     }
 
     fn log(&self, level: Level, line: &str) {
-        self.spill.line(line.as_bytes());
-        self.shared.say(level, &self.claimed, line);
+        if self.spill.line(line.as_bytes()) {
+            self.shared.say(level, &self.claimed, line);
+        }
     }
 
     fn progress(&self, progress: Progress) {
@@ -140,7 +141,9 @@ struct ChildLines {
 
 impl Lines for ChildLines {
     fn line(&self, level: Level, raw: &[u8]) {
-        self.spill.line(raw);
+        if !self.spill.line(raw) {
+            return;
+        }
         self.shared.log.append(
             level,
             Some(&self.claimed.task),
