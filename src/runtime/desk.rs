@@ -9,6 +9,7 @@ use crate::files::reserve::Reservation;
 use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Desk, Level, OutputFile, Progress, Stop};
 use crate::model::job::Claimed;
 use crate::model::{Failure, crash, text};
+use std::cmp::Ordering as CmpOrdering;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -103,9 +104,8 @@ impl Desk for JobDesk {
     }
 
     fn log(&self, level: Level, line: &str) {
-        if self.spill.line(line.as_bytes()) {
-            self.shared.say(level, &self.claimed, line);
-        }
+        self.spill.line(line.as_bytes());
+        self.shared.say(level, &self.claimed, line);
     }
 
     fn progress(&self, progress: Progress) {
@@ -122,6 +122,7 @@ impl Desk for JobDesk {
             claimed: self.claimed.clone(),
             spill: self.spill.clone(),
             program: text::bytes(spec.program.as_encoded_bytes()),
+            logged: AtomicU32::new(0),
         };
         let live = Arc::clone(&self.live);
         Box::pin(async move {
@@ -132,25 +133,34 @@ impl Desk for JobDesk {
     }
 }
 
+/// Lines of one program that go to the common log, so that a flood does not wash away what others said. All of its
+/// output, up to a cap of its own, is kept with the job.
+const LOGGED_MAX: u32 = 1000;
+/// Longest part of a line that goes to the common log, in bytes.
+const LOGGED_LINE: usize = 1024;
+
+fn text_of(raw: &[u8]) -> &[u8] {
+    &raw[..raw.len().min(LOGGED_LINE)]
+}
+
 struct ChildLines {
     shared: Arc<Shared>,
     claimed: Claimed,
     spill: Spill,
     program: String,
+    logged: AtomicU32,
 }
 
 impl Lines for ChildLines {
     fn line(&self, level: Level, raw: &[u8]) {
-        if !self.spill.line(raw) {
-            return;
-        }
-        self.shared.log.append(
-            level,
-            Some(&self.claimed.task),
-            Some(self.claimed.job),
-            Some(&self.program),
-            &text::bytes(raw),
-        );
+        self.spill.line(raw);
+        let said = self.logged.fetch_add(1, Ordering::Relaxed);
+        let (level, line) = match said.cmp(&LOGGED_MAX) {
+            CmpOrdering::Less => (level, text::bytes(text_of(raw))),
+            CmpOrdering::Equal => (Level::Warn, "more output follows: it is kept with the job alone".to_owned()),
+            CmpOrdering::Greater => return,
+        };
+        self.shared.log.append(level, Some(&self.claimed.task), Some(self.claimed.job), Some(&self.program), &line);
     }
 
     fn started(&self, group: i32) {

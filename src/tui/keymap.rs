@@ -81,6 +81,10 @@ pub fn shown(spelling: &str) -> String {
         "pgdn" => "PgDn".to_owned(),
         "home" => "Home".to_owned(),
         "end" => "End".to_owned(),
+        "up" => "Up".to_owned(),
+        "down" => "Down".to_owned(),
+        "left" => "Left".to_owned(),
+        "right" => "Right".to_owned(),
         other => other.strip_prefix("ctrl-").map_or_else(|| other.to_owned(), |c| format!("^{c}")),
     }
 }

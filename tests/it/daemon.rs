@@ -378,10 +378,13 @@ fn stop_waits_until_the_supervisor_is_gone() {
 
 #[test]
 fn a_command_that_may_not_run_twice_is_left_to_the_operator() {
-    let site = Site::new(&shell("once", "exec sleep 600", "").replace("idempotent = true", "idempotent = false"));
+    let site = Site::new(
+        &shell("once", "echo $$ > pid; exec sleep 600", "").replace("idempotent = true", "idempotent = false"),
+    );
     let mut supervisor = site.start();
     site.land("inbox/a.job", "1");
-    site.job_in("a.job", "running");
+    // Claimed is not enough: what was never started may run.
+    pid_in(&site.path("pid"));
     supervisor.signal(Signal::SIGKILL);
     assert_eq!(supervisor.end(), -1);
     let _again = site.start();

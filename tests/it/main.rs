@@ -11,6 +11,7 @@ mod cli;
 mod crash;
 mod daemon;
 mod demo;
+mod docs;
 mod kill;
 mod places;
 mod proof;

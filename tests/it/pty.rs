@@ -35,7 +35,7 @@ fn what_broke_is_seen_mended_retried_and_skipped() {
     std::fs::write(site.path("failed/orders/bad.csv"), GOOD).unwrap();
     terminal.press("gr");
     site.job_in("bad.csv", "succeeded");
-    terminal.until("no failure any more", |s| !s.contains("line 3"));
+    terminal.until("no failure any more", |s| s.contains("failed 0") && s.contains("done 2"));
 
     site.land("inbox/worse.csv", "id,value\nworse\n");
     site.job_in("worse.csv", "failed");
