@@ -1,5 +1,7 @@
 //! The runtime's parts on a real store and real folders, step by step, without the loop.
 
+#![allow(clippy::disallowed_methods, reason = "tests meddle with files as others do")]
+
 mod placing;
 mod recovery;
 mod taking;

@@ -103,3 +103,18 @@ async fn a_link_pair_in_work_loses_its_old_name() {
     assert_eq!(gone(&site.take(&claimed)), "taken");
     assert!(!site.path("inbox/a.csv").exists());
 }
+
+#[tokio::test]
+async fn a_file_that_never_settles_is_looked_at_less_and_less_often() {
+    let site = Site::new(EXTRACT).await;
+    site.land("a.csv", "1").await;
+    let mut claimed = site.claim_one().await;
+    fs::write(site.path("inbox/a.csv"), "1 and more").unwrap();
+    let mut waits = Vec::new();
+    for attempt in [1, 2, 3, 100] {
+        claimed.attempt = attempt;
+        let Take::Hold(_, wait) = site.take(&claimed) else { panic!("taken") };
+        waits.push(wait.as_secs());
+    }
+    assert_eq!(waits, [2, 4, 8, 300]);
+}
