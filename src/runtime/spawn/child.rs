@@ -269,6 +269,7 @@ mod tests {
             env: vec![("MINE".into(), "1".into())],
             cwd: "/".into(),
             grace: Duration::from_millis(200),
+            hide: Vec::new(),
         }
     }
 
