@@ -130,16 +130,20 @@ async fn play(
         }
     };
     stop.cancel();
-    let left = shown?;
     let counts = client.status().await.map(|status| status.counts);
-    if !screen && let Ok(counts) = &counts {
-        outcome(&client, counts, out).await?;
-    }
-    if left != Left::Signalled || tokio::time::timeout(SIGNAL_MAX, &mut ended).await.is_err() {
+    let told = match &counts {
+        Ok(counts) if !screen && shown.is_ok() => outcome(&client, counts, out).await,
+        _ => Ok(()),
+    };
+    // Whatever went wrong before: nobody may write in the workspace when it is removed.
+    let hears_signals = matches!(shown, Ok(Left::Signalled));
+    if !hears_signals || tokio::time::timeout(SIGNAL_MAX, &mut ended).await.is_err() {
         // One that does not answer is on its way out, or is left below.
         let _ = client.stop(false).await;
         let _ = tokio::time::timeout(STOP_MAX, &mut ended).await;
     }
+    let left = shown?;
+    told?;
     Ok((left, counts.unwrap_or_default()))
 }
 

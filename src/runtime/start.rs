@@ -298,11 +298,11 @@ impl Supervisor {
         let running = async {
             let hurried = running.run(signal_rx).await;
             // Also a first scan that is still under way.
-            watching.stop();
+            watching.close();
             hurried
         };
         let (hurried, scanned) = futures_util::future::join(running, first).await;
-        watching.stop();
+        watching.close();
         stop.cancel();
         served.cancel();
         if !hurried {

@@ -15,12 +15,17 @@ use crate::model::{Unmatched, crash, text};
 use crate::triggers::watch::{LandError, LandedCount, Landing, Root, RootControl, RootStatus, Stray, WatchSpec, specs};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The folders that are watched now.
 #[derive(Default)]
 pub struct Watching {
     roots: Mutex<Vec<Watched>>,
+    /// The supervisor ends: no folder is watched any more, whatever a reload under way still wants.
+    closed: AtomicBool,
+    /// One reload at a time: two at once would watch a folder twice.
+    restarting: Mutex<()>,
     /// The locks of all folders that were ever watched. One that a reload no longer names stays locked: jobs may still
     /// have their files in its work folder.
     locks: Mutex<HashMap<PathBuf, Lock>>,
@@ -112,7 +117,13 @@ impl Watching {
         let control = root.control();
         // Before the scan, which may take long: a stop must reach it.
         let watched = Watched { dir: dir.clone(), control: control.clone() };
-        self.roots.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
+        {
+            let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.closed.load(Ordering::SeqCst) {
+                return Ok(0);
+            }
+            roots.push(watched);
+        }
         let found = root.first_scan(&landing);
         let name = format!("watch {}", text::path(&dir));
         shared.tracker.thread(name, Box::new(move || root.run(&landing)));
@@ -125,6 +136,7 @@ impl Watching {
 
     /// After a reload: every folder gets the tasks of the new configuration. A folder that cannot be watched is said.
     pub fn restart(&self, shared: &Arc<Shared>) {
+        let _one = self.restarting.lock().unwrap_or_else(PoisonError::into_inner);
         self.stop();
         if let Err(fatal) = self.start(shared) {
             shared.banner(Gravity::Error, "watch_failed", fatal.message.clone());
@@ -134,8 +146,17 @@ impl Watching {
         }
     }
 
+    /// Tells every thread to end, for good.
+    pub fn close(&self) {
+        // Set under the lock, so that who adds a folder either sees it or is seen by the stop.
+        let roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        self.closed.store(true, Ordering::SeqCst);
+        drop(roots);
+        self.stop();
+    }
+
     /// Tells every thread to end.
-    pub fn stop(&self) {
+    fn stop(&self) {
         for watched in self.roots.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             watched.control.stop();
         }

@@ -39,6 +39,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use runner::Runner;
 use std::io::{self, BufWriter, IsTerminal, Stdout};
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 use theme::{Depth, Theme};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -257,7 +258,8 @@ impl Shell {
 
 /// What is on the terminal, and the way to change it.
 struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    /// Never dropped: its drop shows the cursor, which `tty` has done, and panics where the terminal is gone.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
     next: Buffer,
     last: Buffer,
     cursor: Option<Position>,
@@ -268,7 +270,7 @@ struct Screen {
 impl Screen {
     fn new(size: (u16, u16)) -> io::Result<Self> {
         let out = BufWriter::with_capacity(FRAME_BYTES, io::stdout());
-        let terminal = Terminal::new(CrosstermBackend::new(out))?;
+        let terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(out))?);
         let next = Buffer::empty(Rect::new(0, 0, size.0, size.1));
         let drawn = Instant::now().checked_sub(DATA_FRAME).unwrap_or_else(Instant::now);
         Ok(Self { terminal, last: next.clone(), next, cursor: None, drawn, repaint: true })

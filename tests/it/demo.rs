@@ -136,6 +136,7 @@ fn a_signal_or_a_lost_terminal_ends_the_dashboard_and_the_demo() {
     terminal.sees("end demo");
     let workspace = busy(&site);
     terminal.hang_up();
-    terminal.end();
+    let status = terminal.status();
+    assert_eq!(status.signal(), None, "it was not killed");
     assert_nothing_left(&site, &workspace);
 }

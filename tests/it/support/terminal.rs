@@ -161,10 +161,16 @@ impl Terminal {
     /// Waits for the program's end: its exit code.
     #[track_caller]
     pub fn end(&mut self) -> u32 {
+        self.status().exit_code()
+    }
+
+    /// Waits for the program's end: how it ended.
+    #[track_caller]
+    pub fn status(&mut self) -> portable_pty::ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return status.exit_code();
+                return status;
             }
             assert!(Instant::now() < deadline, "the program did not end:\n{}", self.screen());
             std::thread::park_timeout(STEP);
