@@ -183,7 +183,8 @@ impl Command {
         let (env, secrets) = self.environment(&order, output.as_ref())?;
         let cwd = self.cwd.clone().unwrap_or_else(|| order.base.clone());
         let program = self.program(&order.base);
-        let exit = order.desk.child(ChildSpec { program, args, env, cwd, grace: self.grace }).await?;
+        let exit =
+            order.desk.child(ChildSpec { program, args, env, cwd, grace: self.grace, hide: secrets.clone() }).await?;
         self.exit.judge(&exit, &secrets)?;
         let note = output.map(|o| check_output(&o)).transpose()?.flatten();
         Ok(Report { rows: None, note })

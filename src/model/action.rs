@@ -214,6 +214,8 @@ pub struct ChildSpec {
     pub cwd: PathBuf,
     /// Time between TERM and KILL.
     pub grace: Duration,
+    /// Values that are hidden where the program prints them: the secrets among its variables.
+    pub hide: Vec<String>,
 }
 
 /// Without the values of the variables: they may be secrets.

@@ -9,6 +9,7 @@ use crate::files::reserve::Reservation;
 use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Desk, Level, OutputFile, Progress, Stop};
 use crate::model::job::Claimed;
 use crate::model::{Failure, crash, text};
+use std::borrow::Cow;
 use std::cmp::Ordering as CmpOrdering;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -123,6 +124,7 @@ impl Desk for JobDesk {
             spill: self.spill.clone(),
             program: text::bytes(spec.program.as_encoded_bytes()),
             logged: AtomicU32::new(0),
+            hide: spec.hide.clone(),
         };
         let live = Arc::clone(&self.live);
         Box::pin(async move {
@@ -149,10 +151,28 @@ struct ChildLines {
     spill: Spill,
     program: String,
     logged: AtomicU32,
+    hide: Vec<String>,
+}
+
+/// What stands for a secret.
+const HIDDEN: &[u8; 8] = b"[hidden]";
+
+/// A line without the secrets that its program was given. One that is cut by the length of a line is not found.
+fn without<'a>(raw: &'a [u8], hide: &[String]) -> Cow<'a, [u8]> {
+    let mut line = Cow::Borrowed(raw);
+    for secret in hide {
+        let mut from = 0;
+        while let Some(at) = memchr::memmem::find(&line[from..], secret.as_bytes()).map(|at| from + at) {
+            line.to_mut().splice(at..at + secret.len(), *HIDDEN);
+            from = at + HIDDEN.len();
+        }
+    }
+    line
 }
 
 impl Lines for ChildLines {
     fn line(&self, level: Level, raw: &[u8]) {
+        let raw = &*without(raw, &self.hide);
         self.spill.line(raw);
         let said = self.logged.fetch_add(1, Ordering::Relaxed);
         let (level, line) = match said.cmp(&LOGGED_MAX) {
@@ -166,5 +186,22 @@ impl Lines for ChildLines {
     fn started(&self, group: i32) {
         super::orphans::remember(&self.shared, &self.claimed, group);
         crash::point("s4.child_started");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_prints_shows_no_secret_of_its_own() {
+        let hide = ["hunter2".to_owned(), "hidden".to_owned()];
+        let shown = |raw: &str| String::from_utf8(without(raw.as_bytes(), &hide).into_owned()).unwrap();
+        assert_eq!(
+            shown("token=hunter2&again=hunter2"),
+            "token=[[hidden]]&again=[[hidden]]",
+            "replaced twice, shown never"
+        );
+        assert_eq!(shown("nothing here"), "nothing here");
     }
 }

@@ -7,7 +7,7 @@ use crate::model::ledger::Keep;
 use crate::model::view::Gravity;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// The log is written to disk this often.
@@ -17,6 +17,34 @@ const PRUNE: Duration = Duration::from_secs(600);
 /// Output files looked at in one pass; the rest is left to the next.
 const OUTPUT_SCAN_MAX: usize = 10_000;
 
+/// A clock that is further off than this from how much time has passed has been set.
+const JUMP: Duration = Duration::from_secs(3600);
+/// After the clock was set nothing is deleted for this long: perhaps it was set wrongly, and is set back.
+const DOUBT: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether the clock goes as time does.
+struct Steady {
+    wall: Millis,
+    mono: Instant,
+    doubt_until: Option<Instant>,
+}
+
+impl Steady {
+    fn new(wall: Millis, mono: Instant) -> Self {
+        Self { wall, mono, doubt_until: None }
+    }
+
+    fn is_steady(&mut self, wall: Millis, mono: Instant) -> bool {
+        let passed = mono.saturating_duration_since(self.mono);
+        let expected = self.wall.plus(passed);
+        if wall.since(expected).max(expected.since(wall)) > JUMP {
+            self.doubt_until = mono.checked_add(DOUBT);
+        }
+        (self.wall, self.mono) = (wall, mono);
+        self.doubt_until.is_none_or(|until| mono >= until)
+    }
+}
+
 /// Runs until the stop.
 pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut flush = tokio::time::interval(FLUSH);
@@ -24,6 +52,7 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut prune = tokio::time::interval(PRUNE);
     let mut written = 0;
     let mut second = 0;
+    let mut steady = Steady::new(shared.now(), Instant::now());
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -37,7 +66,15 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                 count(&shared, &mut second).await;
                 shared.probe().await;
             }
-            _ = prune.tick() => clean(&shared).await,
+            _ = prune.tick() => {
+                if steady.is_steady(shared.now(), Instant::now()) {
+                    shared.clear_banner("clock_set");
+                    clean(&shared).await;
+                } else {
+                    let text = "the clock was set by more than an hour: no history is deleted for a day";
+                    shared.banner(Gravity::Warning, "clock_set", text);
+                }
+            }
         }
     }
     let worker = Arc::clone(&shared);
@@ -88,5 +125,23 @@ fn clean_outputs(dir: &Path, before: Millis) {
             // It is looked at again the next time.
             let _ = std::fs::remove_file(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_is_doubted_for_a_day() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let (wall, mono) = (Millis(1_000_000_000_000), Instant::now());
+        let mut steady = Steady::new(wall, mono);
+        assert!(steady.is_steady(wall.plus(HOUR * 2), mono + HOUR * 2));
+        let later = wall.plus(HOUR * 24 * 3650);
+        assert!(!steady.is_steady(later, mono + HOUR * 3), "ten years ahead");
+        assert!(!steady.is_steady(wall.plus(HOUR * 4), mono + HOUR * 4), "and back");
+        assert!(!steady.is_steady(wall.plus(HOUR * 27), mono + HOUR * 27));
+        assert!(steady.is_steady(wall.plus(HOUR * 28), mono + HOUR * 28));
     }
 }

@@ -34,6 +34,8 @@ mod stray;
 mod sync;
 mod take;
 mod temps;
+#[cfg(test)]
+mod tests;
 mod ticks;
 mod watching;
 mod why;

@@ -13,6 +13,12 @@ use std::time::{Duration, Instant};
 /// How long a group may take to die of KILL before the start goes on without it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Between two looks at whether it is dead.
+const LOOK: Duration = Duration::from_millis(5);
+/// Fields of `/proc/PID/stat` after the name: the process group, and the time of the start.
+const GROUP: usize = 2;
+const START: usize = 19;
+
 fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join("children")
 }
@@ -49,7 +55,7 @@ pub fn end_all(data_dir: &Path) -> usize {
         let start = words.next();
         if let (Some(group), Some(start)) = (group, start)
             && group > 1
-            && start_time(group).as_deref() == Some(start)
+            && is_ours(group, start, &entry.file_name().to_string_lossy())
         {
             ended += 1;
             end(group);
@@ -62,13 +68,78 @@ pub fn end_all(data_dir: &Path) -> usize {
 fn end(group: i32) {
     let deadline = Instant::now() + PATIENCE;
     while killpg(Pid::from_raw(group), Signal::SIGKILL).is_ok() && alive(group) && Instant::now() < deadline {
-        std::thread::yield_now();
+        std::thread::sleep(LOOK);
     }
 }
 
-/// Field 22 of `/proc/PID/stat`: when the process started, in ticks since boot.
+/// Whether a group is the one that was noted. Its leader tells by when it started; where the leader has gone and
+/// others of the group live on, they tell by the job and attempt in their environment.
+fn is_ours(group: i32, start: &str, note: &str) -> bool {
+    if let Some(now) = start_time(group) {
+        return now == start;
+    }
+    let Some((job, attempt)) = note.split_once('-') else { return false };
+    let wanted = [format!("SHIFTBOSS_JOB={job}"), format!("SHIFTBOSS_ATTEMPT={attempt}")];
+    let Ok(processes) = fs::read_dir("/proc") else { return false };
+    let pids = processes.flatten().filter_map(|p| p.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| field(*pid, GROUP).is_some_and(|g| g == group.to_string())).any(|pid| {
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        wanted.iter().all(|w| environ.split(|&b| b == 0).any(|v| v == w.as_bytes()))
+    })
+}
+
+/// When a process started, in ticks since boot.
 fn start_time(pid: i32) -> Option<String> {
+    field(pid, START)
+}
+
+/// A field of `/proc/PID/stat`, counted from the one after the name.
+fn field(pid: i32, n: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let after_name = stat.rsplit_once(')')?.1;
-    after_name.split_whitespace().nth(19).map(str::to_owned)
+    after_name.split_whitespace().nth(n).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    /// A group whose leader has gone and whose member lives on.
+    fn headless(job: &str) -> (i32, String) {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & read end"]).env("SHIFTBOSS_JOB", job).env("SHIFTBOSS_ATTEMPT", "2");
+        let mut leader =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().unwrap();
+        let group = i32::try_from(leader.id()).unwrap();
+        let start = start_time(group).unwrap();
+        while members(group) < 2 {
+            std::thread::sleep(LOOK);
+        }
+        drop(leader.stdin.take());
+        leader.wait().unwrap();
+        (group, start)
+    }
+
+    fn members(group: i32) -> usize {
+        let pids = fs::read_dir("/proc").unwrap().flatten();
+        let pids = pids.filter_map(|p| p.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter(|pid| field(*pid, GROUP).is_some_and(|g| g == group.to_string())).count()
+    }
+
+    #[test]
+    fn a_group_is_ended_though_its_leader_has_gone_and_never_on_a_number_alone() {
+        let data = tempfile::tempdir().unwrap();
+        let notes = folder(data.path());
+        fs::create_dir(&notes).unwrap();
+        let (ours, other) = (headless("7"), headless("8"));
+        fs::write(notes.join("7-2"), format!("{} {}", ours.0, ours.1)).unwrap();
+        fs::write(notes.join("9-2"), format!("{} {}", other.0, other.1)).unwrap();
+        assert_eq!(end_all(data.path()), 1);
+        assert!(!alive(ours.0));
+        assert!(alive(other.0), "the note is of another job");
+        end(other.0);
+        assert_eq!(fs::read_dir(notes).unwrap().count(), 0);
+    }
 }

@@ -92,7 +92,8 @@ impl Stuck {
         self.rung.notify_one();
     }
 
-    fn take(&self) -> Vec<Placing> {
+    /// Takes them for another try.
+    pub fn take(&self) -> Vec<Placing> {
         std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -208,7 +208,12 @@ fn lock_data(config: &Config) -> Result<Lock, Fatal> {
     locks::data(&config.lock_file(), &config.path)
 }
 
-fn share(config: Config, clock: Arc<dyn Clock>, log: Arc<Log>, store: Store) -> (Arc<Shared>, mpsc::Receiver<Event>) {
+pub(super) fn share(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    log: Arc<Log>,
+    store: Store,
+) -> (Arc<Shared>, mpsc::Receiver<Event>) {
     let (events, rx) = mpsc::channel(EVENTS_MAX);
     let workers = u32::try_from(config.workers).unwrap_or(u32::MAX);
     let host =

@@ -14,16 +14,6 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-fn copy(from: &Dir, name: &OsStr, to: &Dir, target: &OsStr) -> io::Result<()> {
-    let seen = from.stat(name)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-    let temp = temp_name(JobId(0), 0, u32::MAX);
-    if super::take::copy_in(from, name, &seen, to, target, &temp)? {
-        Ok(())
-    } else {
-        Err(io::Error::other("it changed while it was copied"))
-    }
-}
-
 /// Moves one stray file.
 pub fn fail(shared: &Shared, stray: &Stray) -> io::Result<()> {
     let config = shared.config.load();
@@ -76,4 +66,14 @@ pub fn fail(shared: &Shared, stray: &Stray) -> io::Result<()> {
         &format!("no task takes {}: moved to {}", text::path(&source), text::path(&folder)),
     );
     Ok(())
+}
+
+fn copy(from: &Dir, name: &OsStr, to: &Dir, target: &OsStr) -> io::Result<()> {
+    let seen = from.stat(name)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    let temp = temp_name(JobId(0), 0, u32::MAX);
+    if super::take::copy_in(from, name, &seen, to, target, &temp)? {
+        Ok(())
+    } else {
+        Err(io::Error::other("it changed while it was copied"))
+    }
 }

@@ -122,7 +122,7 @@ fn from_source(
     };
     let source = file.source_name();
     let Some(stat) = parent.stat(source)? else { return Ok(gone()) };
-    if let Some(refused) = refuse(task, file, &stat, was_ours) {
+    if let Some(refused) = refuse(task, claimed, file, &stat, was_ours) {
         return Ok(refused);
     }
     crash::point("s3.before_move");
@@ -135,7 +135,7 @@ fn from_source(
         None | Some(Err(_)) => {
             let temp = temp_name(claimed.job, claimed.attempt, u32::MAX);
             if !copy_in(&parent, source, &stat, dir, &file.name, &temp)? {
-                return Ok(settles(task));
+                return Ok(settles(task, claimed));
             }
         }
     }
@@ -172,7 +172,7 @@ fn source_folder(shared: &Shared, file: &JobFile) -> io::Result<Arc<Dir>> {
 }
 
 /// Why this file is not taken, if it is not.
-fn refuse(task: &Task, file: &JobFile, stat: &Stat, was_ours: bool) -> Option<Take> {
+fn refuse(task: &Task, claimed: &Claimed, file: &JobFile, stat: &Stat, was_ours: bool) -> Option<Take> {
     if !is_first(file) && stat.kind == Kind::File {
         // An operator may have mended it: another inode, size or time is what we hope for.
         return None;
@@ -184,16 +184,19 @@ fn refuse(task: &Task, file: &JobFile, stat: &Stat, was_ours: bool) -> Option<Ta
         let message = "something else took its name before it was claimed";
         return Some(Take::Gone("input_replaced", message.into()));
     }
-    (!stat.facts.same(&file.facts)).then(|| settles(task))
+    (!stat.facts.same(&file.facts)).then(|| settles(task, claimed))
 }
 
-/// It is being written to: it settles again, and the folder's watcher tells the queue what it looks like then.
-fn settles(task: &Task) -> Take {
+/// It is being written to: it settles again, and the folder's watcher tells the queue what it looks like then. A file
+/// that never settles is looked at less and less often: each look is an attempt in the history.
+fn settles(task: &Task, claimed: &Claimed) -> Take {
     let settle = match &task.trigger {
         Trigger::Watch(w) => w.settle,
         Trigger::After(_) | Trigger::Manual => Duration::from_secs(2),
     };
-    Take::Hold("it changed after it had landed: it settles again".into(), settle)
+    let doublings = u32::try_from(claimed.attempt.clamp(1, 16) - 1).unwrap_or(0);
+    let wait = settle.saturating_mul(1 << doublings).min(BLOCKED_RETRY.max(settle));
+    Take::Hold("it changed after it had landed: it settles again".into(), wait)
 }
 
 /// Neither at its path nor in WORK.

@@ -89,6 +89,10 @@ fn start(spec: &ChildSpec) -> Result<Child, Failure> {
     command.spawn().map_err(|e| {
         let name = text::bytes(spec.program.as_encoded_bytes());
         match e.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) if !spec.cwd.is_dir() => {
+                let message = format!("the working folder is not there: {}", text::path(&spec.cwd));
+                Failure::permanent("spawn_no_cwd", message)
+            }
             Some(libc::ENOENT) => Failure::permanent("spawn_not_found", format!("no such program: {name}")),
             Some(libc::EACCES | libc::ENOEXEC) => {
                 Failure::permanent("spawn_denied", format!("not a program that may be run: {name}"))
@@ -265,6 +269,7 @@ mod tests {
             env: vec![("MINE".into(), "1".into())],
             cwd: "/".into(),
             grace: Duration::from_millis(200),
+            hide: Vec::new(),
         }
     }
 
@@ -294,6 +299,10 @@ mod tests {
         spec.program = "no-such-program-here".into();
         let failure = run(spec, &StopSwitch::new(None), &Kept::default()).await.unwrap_err();
         assert_eq!(failure.code, "spawn_not_found");
+        let mut spec = sh("true");
+        spec.cwd = "/no/such/folder".into();
+        let failure = run(spec, &StopSwitch::new(None), &Kept::default()).await.unwrap_err();
+        assert_eq!(failure.code, "spawn_no_cwd", "{}", failure.message);
     }
 
     #[tokio::test]
