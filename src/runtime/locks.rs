@@ -4,6 +4,9 @@
 use crate::error::{Exit, Fatal};
 use crate::model::job::OURS;
 use crate::model::text;
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -14,6 +17,9 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(5);
 /// How many times.
 const LOOKS_MAX: u32 = 10;
+/// And where the holder is dead: a program that it was about to start when it was killed keeps its files, until it
+/// becomes that program.
+const LOOKS_AFTER_DEATH_MAX: u32 = 600;
 
 /// A lock held until it is dropped.
 #[derive(Debug)]
@@ -28,6 +34,13 @@ fn holder(mut file: &File) -> String {
         Ok(_) if !text.trim().is_empty() => text::escape(text.trim()).into_owned(),
         _ => "another supervisor".into(),
     }
+}
+
+/// Whether the process that a lock names is no more.
+fn is_left_by_the_dead(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let pid = text.strip_prefix("process ").and_then(|rest| rest.split(' ').next()).and_then(|pid| pid.parse().ok());
+    pid.is_some_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
 }
 
 /// Takes the lock of a data folder.
@@ -63,8 +76,8 @@ fn take(path: &Path, config: &Path, what: &str, folder: &Path) -> Result<Lock, F
         .open(path);
     let mut file = open.map_err(|e| Fatal::io("open the lock", path, &e))?;
     let mut tried = file.try_lock();
-    for _ in 0..LOOKS_MAX {
-        if !matches!(tried, Err(TryLockError::WouldBlock)) {
+    for look in 0..LOOKS_AFTER_DEATH_MAX {
+        if !matches!(tried, Err(TryLockError::WouldBlock)) || (look >= LOOKS_MAX && !is_left_by_the_dead(path)) {
             break;
         }
         std::thread::sleep(LOOK);
@@ -106,5 +119,22 @@ mod tests {
         drop(held);
         assert!(is_held(&path).is_none());
         data(&path, Path::new("/etc/b.toml")).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_a_dead_holder_left_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = data(&path, Path::new("/etc/a.toml")).unwrap();
+        // No process has this number: it is beyond what the kernel gives.
+        std::fs::write(&path, "process 2147483646 with /etc/a.toml\n").unwrap();
+        assert!(is_left_by_the_dead(&path));
+        let other = path.clone();
+        #[expect(clippy::disallowed_methods, reason = "a test that waits for another thread")]
+        let waiting = std::thread::spawn(move || data(&other, Path::new("/etc/b.toml")).is_ok());
+        // Longer than a live holder would be waited for.
+        std::thread::park_timeout(LOOK * (LOOKS_MAX + 10));
+        drop(held);
+        assert!(waiting.join().unwrap());
     }
 }

@@ -284,10 +284,11 @@ fn harness(plan: &Plan) {
     let bytes: u64 = items.iter().map(|i| i.content().len() as u64).sum();
     let number = |sql: &str| world.number(sql);
     println!(
-        "{what}, {} MiB: {} succeeded, {} failed, {} attempts, {} of them crashed; fed for {:.1?}, {:.1?} in all",
+        "{what}, {} MiB: {} succeeded, {} failed, {} of these for three deaths; {} attempts, {} of them crashed; fed for {:.1?}, {:.1?} in all",
         bytes >> 20,
         number("SELECT count(*) FROM job WHERE state = 4"),
         number("SELECT count(*) FROM job WHERE state = 5"),
+        number("SELECT count(*) FROM attempt WHERE code = 'crashed_worker'"),
         number("SELECT count(*) FROM attempt"),
         number("SELECT count(*) FROM attempt WHERE outcome = 'crashed'"),
         fed,
