@@ -156,6 +156,10 @@ pub enum Input {
     Gone,
 }
 
+/// What is there is read within this time. Zero would read nothing: the reader looks at its clock first. If it is not
+/// enough, the next round reads the rest.
+const READ_FOR: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// Starts the thread that reads the terminal. It ends when the receiver is dropped or the terminal is gone.
 pub fn listen() -> io::Result<mpsc::Receiver<Input>> {
     let (tx, rx) = mpsc::channel(EVENTS_AHEAD);
@@ -169,7 +173,7 @@ fn read(tx: &mpsc::Sender<Input>) {
             None => {}
             Some(flags) if is_broken(flags) => break,
             Some(_) => {
-                while let Ok(true) = event::poll(std::time::Duration::ZERO) {
+                while let Ok(true) = event::poll(READ_FOR) {
                     let Ok(event) = event::read() else { break };
                     if tx.blocking_send(Input::Event(event)).is_err() {
                         return;

@@ -337,6 +337,7 @@ fn a_stop_drains_and_a_second_one_does_not_wait() {
     site.job_in("b.job", "queued");
 
     // The next start takes what was left; now nobody lets it end in good order.
+    std::fs::remove_file(site.path("pid")).unwrap();
     let mut supervisor = site.start();
     site.job_in("b.job", "running");
     let pid = pid_in(&site.path("pid"));
