@@ -124,6 +124,7 @@ impl Scenario {
             audit::after_death(&world, &what);
         }
         world.settle();
+        audit::no_temporary_names(&world, &what);
         if let Some(line) = self.again {
             // Refused where it was done before it died.
             world.line(line);

@@ -260,6 +260,15 @@ fn setting_a_job_aside_never_touches_another_file_of_its_name() {
     world.line("resume docs").expect(0);
     wait_for(&world, "a.csv", "succeeded");
     assert_eq!(world.jobs_of("a.csv")[0].state, "skipped");
+    // The same with a job that waits: another file has its name, and is not landed yet.
+    world.line("pause docs").expect(0);
+    let place = world.land("b.txt", b"old\n");
+    let id = wait_for(&world, "b.txt", "queued").id;
+    std::fs::remove_file(&place).unwrap();
+    let writer = File::create(&place).unwrap();
+    world.line(&format!("cancel {id}")).expect(0);
+    assert!(place.exists() && !world.path("failed/docs/b.txt").exists());
+    drop(writer);
 }
 
 #[test]

@@ -100,10 +100,16 @@ pub fn after_death(world: &World, what: &str) {
     }
 }
 
+/// What a start must have cleared up.
+pub fn no_temporary_names(world: &World, what: &str) {
+    let temps = visible(world).temps;
+    assert!(temps.is_empty(), "{what}: temporary names are left: {temps:?}");
+}
+
 /// What must hold when nothing is left to do.
 pub fn at_rest(world: &World, what: &str) {
     let seen = visible(world);
-    assert!(seen.temps.is_empty(), "{what}: temporary names are left: {:?}", seen.temps);
+    no_temporary_names(world, what);
     for root in &world.roots {
         let work = root.join(".shiftboss/work");
         let left: Vec<_> = std::fs::read_dir(&work).into_iter().flatten().map(|e| e.unwrap().path()).collect();
