@@ -46,6 +46,7 @@ pub const POINTS: &[&str] = &[
     "s9.before_finish",
     "s9.after_finish",
     // What an operator does, before and after its durable step.
+    "op.copied",
     "op.recorded",
     "op.before_retry",
     "op.after_retry",
@@ -54,6 +55,9 @@ pub const POINTS: &[&str] = &[
     "op.after_aside",
     "op.before_mark",
     "op.after_mark",
+    // A file that no task takes, where these fail: no job is made of it.
+    "stray.record_written",
+    "stray.moved",
     // Every commit of the store.
     "store.before_commit",
 ];

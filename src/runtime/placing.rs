@@ -362,4 +362,5 @@ fn remove_work(shared: &Shared, placing: &Placing) {
     if let Ok(work) = shared.folders.get(&file.root.join(crate::model::job::WORK)) {
         let _ = work.rmdir(std::ffi::OsStr::new(&placing.job.to_string()));
     }
+    super::spool::forget(&shared.config.load(), file);
 }

@@ -7,6 +7,7 @@ use super::placing::{self, Placing};
 use super::prepare::{self, Case};
 use super::ruling::{self, Policy, Ruling};
 use super::shared::Shared;
+use super::spool;
 use super::sync::Batch;
 use super::take::{self, Take};
 use super::temps;
@@ -288,18 +289,23 @@ async fn missing(shared: &Arc<Shared>) -> Result<u64, Fatal> {
 
 /// Work folders: an empty one goes; a file in one that no live job knows goes back where it can land again.
 async fn sweep(shared: &Arc<Shared>) -> Result<u64, Fatal> {
+    let config = shared.config.load_full();
     let mut known: HashSet<i64> = HashSet::new();
+    let mut spooled: HashSet<OsString> = HashSet::new();
     let mut after = JobId(0);
     loop {
         let page = shared.ledger.live_files(after, PIECE).await.map_err(fault)?;
         let Some(last) = page.last() else { break };
         after = last.job;
         known.extend(page.iter().map(|l| l.job.0));
+        spooled.extend(page.iter().filter_map(|l| spool::own_folder(&config, &l.file)).map(OsString::from));
     }
-    let config = shared.config.load_full();
+    if shared.stuck.count() == 0 {
+        spool::sweep(&config, &spooled);
+    }
     let mut adopted = 0;
     let mut roots: Vec<PathBuf> = config.roots().into_iter().map(Path::to_owned).collect();
-    roots.push(super::spool::folder(&config));
+    roots.push(spool::folder(&config));
     for root in roots {
         // A job that could not be placed yet has its file in WORK, and so has a failed one whose outcome could not be
         // written down.

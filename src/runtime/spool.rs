@@ -3,9 +3,11 @@
 use super::shared::Shared;
 use crate::config::Config;
 use crate::files::dir::Dir;
-use crate::model::job::{Facts, Landed};
+use crate::model::job::{Facts, JobFile, Landed, OURS};
 use crate::model::ports::Refusal;
-use crate::model::{Task, text};
+use crate::model::{Task, crash, text};
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// The folder of the copies.
@@ -36,14 +38,43 @@ fn copy_in(shared: &Shared, config: &Config, task: &Task, real: &Path) -> std::i
     let spool = Dir::create_all(&root)?;
     let number = (1u32..)
         .map(|n| format!("{}-{n}", shared.now().0))
-        .find(|id| spool.stat(std::ffi::OsStr::new(id)).is_ok_and(|s| s.is_none()))
+        .find(|id| spool.stat(OsStr::new(id)).is_ok_and(|s| s.is_none()))
         .unwrap_or_default();
-    let target = spool.make_sub(std::ffi::OsStr::new(&number), 0o700)?;
+    let target = spool.make_sub(OsStr::new(&number), 0o700)?;
     let (mut source, _) = Dir::open(parent)?.open_read(name)?;
     let facts: Facts = super::take::copy_verified(&mut source, &target, name)?;
     target.sync()?;
+    crash::point("op.copied");
     let stat = target.stat(name)?.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
     debug_assert_eq!(facts.ino, stat.facts.ino);
     let path = PathBuf::from(number).join(name);
     Ok(Landed { task: task.name.clone(), root, path, facts: stat.facts, priority: task.priority, seen: shared.now() })
+}
+
+/// The folder that a copy has for itself in the spool; none for a file from elsewhere.
+#[must_use]
+pub fn own_folder<'a>(config: &Config, file: &'a JobFile) -> Option<&'a OsStr> {
+    let below = file.path.is_relative() && file.root == folder(config);
+    file.path.iter().next().filter(|_| below)
+}
+
+/// Removes the folder of a copy whose job is over. What cannot be removed now is swept by the next start.
+pub fn forget(config: &Config, file: &JobFile) {
+    if let Some(name) = own_folder(config, file) {
+        let _ = std::fs::remove_dir(file.root.join(name));
+    }
+}
+
+/// Removes the copies that no job was made of: whoever asked for the start was not answered, and has the original.
+pub fn sweep(config: &Config, live: &HashSet<OsString>) {
+    let root = folder(config);
+    for entry in std::fs::read_dir(&root).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name == OURS || live.contains(&name) || !entry.file_type().is_ok_and(|t| t.is_dir()) {
+            continue;
+        }
+        if let Err(e) = std::fs::remove_dir_all(entry.path()) {
+            tracing::warn!("cannot remove {}: {e}", text::path(&entry.path()));
+        }
+    }
 }

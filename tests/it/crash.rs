@@ -187,6 +187,7 @@ fn cancel_of_a_running_job() {
 fn every_point_is_died_at() {
     let name = |p: &&str| p.split(':').next().unwrap().to_owned();
     let mut met: BTreeSet<String> = RECOVERY.iter().chain(CANCEL_LIVE).map(name).collect();
+    met.extend(["op.copied", "stray.record_written", "stray.moved"].map(str::to_owned));
     for scenario in ALL {
         met.extend(scenario.points.iter().flat_map(|p| p.iter()).map(name));
     }
@@ -232,6 +233,68 @@ fn a_file_and_its_record_make_way_together() {
             world.settle();
             audit::at_rest(&world, &what);
         }
+    }
+}
+
+/// No job is made of a file that no task takes, so nothing remembers it but the folders.
+#[test]
+fn a_file_that_no_task_takes_fails_once() {
+    for across in [false, true] {
+        for point in ["stray.record_written", "s3.copying", "s3.copied", "stray.moved"] {
+            if point.starts_with("s3") && !across {
+                continue;
+            }
+            let what = format!("a stray file, across devices: {across}, killed at {point}");
+            let mut world = if across {
+                World::across_devices("unmatched = \"fail\"", EXTRACT)
+            } else {
+                World::with_settings("[files]\nunmatched = \"fail\"", EXTRACT)
+            };
+            let supervisor = world.start("run", Some(point));
+            world.land("a.odd", TEXT);
+            let status = supervisor.wait();
+            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{what}: {status}");
+            audit::nothing_is_lost(&world, &what);
+            let again = world.start("run", None);
+            let folder = world.outcome("failed/unmatched");
+            let names = || -> BTreeSet<_> {
+                let entries = std::fs::read_dir(&folder).into_iter().flatten();
+                entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+            };
+            let wanted = ["a.odd", "a.odd.error.json"].map(str::to_owned).into();
+            until(&what, || (names() == wanted && !world.path("inbox/a.odd").exists()).then_some(()));
+            again.stop();
+            audit::no_temporary_names(&world, &what);
+            audit::nothing_is_lost(&world, &what);
+        }
+    }
+}
+
+/// The copy of an input that an operator names.
+#[test]
+fn a_start_by_hand_leaves_nothing_in_the_spool() {
+    for (point, armed) in [
+        ("op.copied", "trigger docs --input mine.txt"),
+        ("s2.before_claim", "run --until-idle"),
+        ("s3.before_move", "run --until-idle"),
+        ("s6.after_decide", "run --until-idle"),
+        ("s9.before_finish", "run --until-idle"),
+    ] {
+        let mut world = World::new(EXTRACT);
+        std::fs::write(world.path("mine.txt"), TEXT).unwrap();
+        let is_queued = armed.starts_with("run");
+        if is_queued {
+            world.line("trigger docs --input mine.txt").expect(0);
+            world.sends(TEXT);
+        }
+        assert!(world.armed(point, armed).is_killed(), "{point}");
+        world.settle();
+        audit::at_rest(&world, point);
+        assert_eq!(world.read("mine.txt"), TEXT, "{point}: it is copied, never moved");
+        let left: Vec<_> =
+            std::fs::read_dir(world.path("data/spool")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| name == ".shiftboss"), "{point}: {left:?}");
+        assert_eq!(world.number("SELECT count(*) FROM job WHERE state = 4"), i64::from(is_queued), "{point}");
     }
 }
 

@@ -251,7 +251,7 @@ pub(super) const PROGRAM_ONCE: Scenario = Scenario {
 pub(super) const ACROSS: Scenario = Scenario {
     name: "success and failure across devices",
     world: || {
-        let mut world = World::across_devices(EXTRACT);
+        let mut world = World::across_devices("", EXTRACT);
         world.land("a.txt", TEXT);
         world.land("b.csv", BAD_TABLE);
         world
@@ -275,7 +275,7 @@ pub(super) const ACROSS: Scenario = Scenario {
 pub(super) const RETRY_ACROSS: Scenario = Scenario {
     name: "retry of a mended file across devices",
     world: || {
-        let mut world = World::across_devices(EXTRACT);
+        let mut world = World::across_devices("", EXTRACT);
         world.land("a.csv", BAD_TABLE);
         world.settle();
         std::fs::write(world.outcome("failed/docs/a.csv"), MENDED).unwrap();

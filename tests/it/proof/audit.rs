@@ -78,15 +78,21 @@ fn contents<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> BTreeMap<Hash, 
     found
 }
 
-/// What must hold at any instant, however the program died: nothing is lost, and nothing is visible that was not
-/// decided before.
-pub fn after_death(world: &World, what: &str) {
+/// Every content that was handed in is somewhere.
+pub fn nothing_is_lost(world: &World, what: &str) {
     let seen = visible(world);
     let places = contents(seen.waiting.iter().chain(&seen.processed).chain(&seen.failed));
     for (content, count) in &world.sent {
         let found = places.get(content).map_or(0, Vec::len);
         assert!(found >= *count, "{what}: a file is lost: {found} of {count} are left");
     }
+}
+
+/// What must hold at any instant, however the program died: nothing is lost, and nothing is visible that was not
+/// decided before.
+pub fn after_death(world: &World, what: &str) {
+    nothing_is_lost(world, what);
+    let seen = visible(world);
     if !world.path("data/shiftboss.db").exists() {
         return;
     }

@@ -97,14 +97,14 @@ impl World {
     }
 
     /// A world whose originals go to another device.
-    pub fn across_devices(tasks: &str) -> Self {
+    pub fn across_devices(files: &str, tasks: &str) -> Self {
         use std::os::unix::fs::MetadataExt;
         let device = |path: &Path| std::fs::metadata(path).unwrap().dev();
         let other =
             if device(&base()) == device(&std::env::temp_dir()) { "/var/tmp".into() } else { std::env::temp_dir() };
         let away = tempfile::Builder::new().prefix("sb").tempdir_in(other).unwrap();
         let files = format!(
-            "[files]\nprocessed = \"{0}/processed/{{task}}\"\nfailed = \"{0}/failed/{{task}}\"\n",
+            "[files]\n{files}\nprocessed = \"{0}/processed/{{task}}\"\nfailed = \"{0}/failed/{{task}}\"\n",
             away.path().display()
         );
         let mut world = Self::with_settings(&files, tasks);
