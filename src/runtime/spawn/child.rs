@@ -4,10 +4,10 @@ use crate::model::action::{ChildExit, ChildSpec, Level, Stop};
 use crate::model::{Failure, text};
 use crate::runtime::stop::StopSwitch;
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -74,8 +74,9 @@ pub async fn run(spec: ChildSpec, stop: &StopSwitch, lines: &dyn Lines) -> Resul
 }
 
 fn start(spec: &ChildSpec) -> Result<Child, Failure> {
-    let mut command = Command::new(program(spec));
+    let mut command = Command::new(found(program(spec), &spec.env));
     command
+        .arg0(program(spec))
         .args(&spec.args)
         .env_clear()
         .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
@@ -106,6 +107,22 @@ fn start(spec: &ChildSpec) -> Result<Child, Failure> {
 fn program(spec: &ChildSpec) -> OsString {
     let path = Path::new(&spec.program);
     if path.is_relative() && path.components().count() > 1 { spec.cwd.join(path).into() } else { spec.program.clone() }
+}
+
+/// Where `PATH` finds a bare name, so that the child is not left to search: looked up there, a name costs one failed
+/// `execve` a folder, and the standard library a whole `fork` where otherwise a `vfork` does. A name that is found
+/// nowhere stays, for the error that its start gives.
+fn found(program: OsString, env: &[(OsString, OsString)]) -> OsString {
+    if program.as_encoded_bytes().contains(&b'/') {
+        return program;
+    }
+    let own = env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
+    let Some(path) = own.or_else(|| std::env::var_os("PATH")) else { return program };
+    std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(&program))
+        .find(|file| nix::unistd::access(file, AccessFlags::X_OK).is_ok() && file.is_file())
+        .map_or(program, PathBuf::into_os_string)
 }
 
 /// TERM to the group, then KILL after the grace; output is read all the while.
@@ -303,6 +320,29 @@ mod tests {
         spec.cwd = "/no/such/folder".into();
         let failure = run(spec, &StopSwitch::new(None), &Kept::default()).await.unwrap_err();
         assert_eq!(failure.code, "spawn_no_cwd", "{}", failure.message);
+    }
+
+    #[tokio::test]
+    async fn a_bare_name_is_searched_in_the_path_that_the_child_gets() {
+        use std::os::unix::fs::PermissionsExt;
+        let folders = tempfile::tempdir().unwrap();
+        let (plain, runs) = (folders.path().join("plain"), folders.path().join("runs"));
+        for (folder, mode) in [(&plain, 0o644), (&runs, 0o755)] {
+            std::fs::create_dir(folder).unwrap();
+            let file = folder.join("mine");
+            std::fs::write(&file, "#!/bin/sh\necho $0 ran\n").unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let path = std::env::join_paths([plain.as_path(), &runs, Path::new("/bin")]).unwrap();
+        let mut spec = ChildSpec { program: "mine".into(), args: Vec::new(), ..sh("") };
+        spec.env = vec![("PATH".into(), path.clone())];
+        let exit = run(spec.clone(), &StopSwitch::new(None), &Kept::default()).await.unwrap();
+        assert_eq!((exit.code, exit.tail), (Some(0), format!("{} ran", runs.join("mine").display())));
+        let file = found("mine".into(), &[("PATH".into(), path)]);
+        assert_eq!(Path::new(&file), runs.join("mine"), "not the one that may not be run");
+        spec.env.clear();
+        let failure = run(spec, &StopSwitch::new(None), &Kept::default()).await.unwrap_err();
+        assert_eq!(failure.code, "spawn_not_found");
     }
 
     #[tokio::test]
