@@ -4,10 +4,12 @@
 //! visible, and when, is the runtime's business.
 
 pub mod command;
+mod encoding;
 pub mod extract;
 mod keys;
 #[cfg(test)]
 mod testing;
+pub mod transform;
 
 use crate::model::Kind;
 

@@ -4,13 +4,13 @@
 //! bad rows; that memory is bounded by the longest record; and that places are those of the original file, in every
 //! encoding. It refuses files whose rows do not fit their header: a guess would shift values between columns.
 
-use super::encoding::{self, Found};
 use super::fields::{self, FIELD_MAX, Fields, Limit};
 use super::lines::{Line, Lines, without_end};
 use super::rows::{BadRows, Problem, Record};
 use super::sidecar::{More, Sidecar, Sink};
 use super::source::{Source, inner_nul};
 use super::{Extract, grouped};
+use crate::actions::encoding::{self, Found};
 use crate::model::text::counted;
 use crate::model::{Failure, Input, Report, template::split_name};
 use encoding_rs::Encoding;

@@ -4,8 +4,8 @@
 //! the encodings we read, the bytes of a line end are part of no other character (UTF-16 is cut by its units). A line
 //! ends at `\n`, `\r\n` or a lone `\r`. It refuses lines longer than [`LINE_MAX`].
 
-use super::encoding::{self, Fault, Found};
 use super::source::Source;
+use crate::actions::encoding::{self, Fault, Found};
 use crate::model::Failure;
 use encoding_rs::{Encoding, UTF_16BE};
 use memchr::{memchr2, memchr2_iter};

@@ -7,7 +7,6 @@
 mod csv;
 #[cfg(test)]
 mod csv_tests;
-mod encoding;
 mod fields;
 mod lines;
 mod other;
@@ -16,6 +15,7 @@ mod sidecar;
 mod source;
 mod text;
 
+use super::encoding;
 use super::keys::optional;
 use crate::model::block::{Complaint, Spanned, shown};
 pub(super) use crate::model::text::count as grouped;

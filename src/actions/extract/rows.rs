@@ -1,8 +1,8 @@
 //! Bad rows of a CSV file: what is wrong with one, where it stands, and the failure that all of them make.
 
-use super::encoding;
 use super::lines::{Line, line_end, without_end};
 use super::source::excerpt;
+use crate::actions::encoding;
 use crate::model::{ContextLine, Detail, Failure, Input, text};
 use encoding_rs::Encoding;
 use memchr::memchr_iter;

@@ -4,7 +4,7 @@
 //! shown for files that take a while, and that memory is bounded by the chunk, not by the file. Reads are positional,
 //! so excerpts can be read in between.
 
-use super::encoding;
+use crate::actions::encoding;
 use crate::model::action::Progress;
 use crate::model::{Desk, Failure, Input};
 use encoding_rs::Encoding;

@@ -1,9 +1,9 @@
 //! Plain text: words, characters and lines, counted in one pass in bounded memory.
 
 use super::Extract;
-use super::encoding::{self, Found, Stream};
 use super::sidecar::{More, Sidecar, Sink};
 use super::source::{Source, inner_nul};
+use crate::actions::encoding::{self, Found, Stream};
 use crate::model::text::counted;
 use crate::model::{Failure, Input, Report};
 use std::path::PathBuf;

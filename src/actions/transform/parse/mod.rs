@@ -1,0 +1,1 @@
+//! From a chunk to columns.
