@@ -2,6 +2,8 @@
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use encoding_rs::Encoding;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The type of a column.
@@ -76,6 +78,35 @@ pub enum Format {
     Ndjson,
     /// One JSON array of objects. Read only: the source hands its elements on as lines.
     Json,
+}
+
+/// How a file is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip, one or several members.
+    Gzip,
+    /// Zstandard, one or several frames.
+    Zstd,
+    /// bzip2, one or several streams.
+    Bzip2,
+    /// xz, one or several streams.
+    Xz,
+}
+
+impl Compression {
+    /// What the extension of a name tells.
+    #[must_use]
+    pub fn by_extension(name: &OsStr) -> Self {
+        match Path::new(name).extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
+            Some("gz") => Self::Gzip,
+            Some("zst" | "zstd") => Self::Zstd,
+            Some("bz2") => Self::Bzip2,
+            Some("xz") => Self::Xz,
+            _ => Self::None,
+        }
+    }
 }
 
 /// How the text of a table is written, once that is known.
