@@ -168,16 +168,20 @@ impl Loop {
         let (facts, lanes): (Vec<_>, Vec<_>) = config.tasks.iter().map(|t| plan::facts(t)).unzip();
         let workers = u32::try_from(config.workers).unwrap_or(u32::MAX);
         self.step(Input::Configured { workers, drain: config.drain, lanes });
+        // Before it hears of waiting jobs: it would claim one of a task that is paused.
+        match self.shared.store.queries().pauses() {
+            Ok((all, tasks)) => {
+                self.step(Input::Paused { task: None, paused: all });
+                for task in tasks {
+                    self.step(Input::Paused { task: Some(task.into()), paused: true });
+                }
+            }
+            Err(e) => self.shared.complain(&format!("cannot read what is paused: {e}")),
+        }
         match self.shared.ledger.configure(facts, self.shared.now()).await {
             Ok(hints) => self.step(Input::Waiting(hints)),
             Err(StoreError::Closed) => {}
             Err(e) => self.shared.complain(&format!("cannot store the configuration: {e}")),
-        }
-        if let Ok((all, tasks)) = self.shared.store.queries().pauses() {
-            self.step(Input::Paused { task: None, paused: all });
-            for task in tasks {
-                self.step(Input::Paused { task: Some(task.into()), paused: true });
-            }
         }
         self.shared.touch_status();
     }
