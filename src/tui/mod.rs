@@ -47,8 +47,8 @@ use tty::{Input, Told};
 
 /// Least time between two frames that data caused.
 const DATA_FRAME: Duration = Duration::from_millis(100);
-/// Least time between two frames that a person caused: the first is drawn at once, a flood is not.
-const KEY_FRAME: Duration = Duration::from_millis(50);
+/// Least time between a frame and the next one that a person caused: a key is drawn at once, a flood of them is not.
+const KEY_FRAME: Duration = Duration::from_millis(10);
 /// A frame is written in one piece up to this size, in bytes; a larger one in several.
 const FRAME_BYTES: usize = 64 * 1024;
 /// Events taken in one go before the screen is drawn.
