@@ -17,6 +17,11 @@ const COMMON_PER_RARE: usize = 4;
 /// And this many for every place where the bytes are no Korean text at all: it may be damaged.
 const COMMON_PER_DAMAGED: usize = 8;
 
+/// Bytes that UTF-16 without a byte order mark is told from; even.
+const UTF16_SAMPLE: usize = 4096;
+/// And at least one of so many of its characters is ASCII: delimiters and line ends are.
+const UTF16_PER_ASCII: usize = 5;
+
 /// Names in daily use that the Encoding Standard does not list.
 const CODE_PAGES: [(&[&str], &Encoding); 4] = [
     (&["cp949", "ms949", "uhc"], EUC_KR),
@@ -96,6 +101,34 @@ pub(super) fn instead_of_utf8(sample: &[u8], whole: bool) -> Option<&'static Enc
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(sample, whole);
     Some(detector.guess(None, Utf8Detection::Deny))
+}
+
+/// UTF-16 without a byte order mark, of bytes that hold NULs: read as units of two bytes they are text without any
+/// control character, and much of it is ASCII; read one by one they are none, even without the NULs.
+pub(super) fn utf16_without_mark(head: &[u8]) -> Option<&'static Encoding> {
+    let head = &head[..head.len().min(UTF16_SAMPLE) & !1];
+    let ascii_in = |unit: fn([u8; 2]) -> u16| {
+        let units = head.chunks_exact(2).map(|u| unit([u[0], u[1]]));
+        let mut ascii = 0;
+        for c in char::decode_utf16(units.clone()) {
+            match c {
+                Ok('\t' | '\n' | '\r' | ' '..='~') => ascii += 1,
+                Ok(c) if c.is_control() || c.is_ascii() => return 0,
+                Ok(_) => {}
+                // A pair may be cut at the end.
+                Err(half) if units.clone().next_back() == Some(half.unpaired_surrogate()) => {}
+                Err(_) => return 0,
+            }
+        }
+        ascii
+    };
+    let bytes: Vec<u8> = head.iter().copied().filter(|b| *b != 0).collect();
+    if std::str::from_utf8(&bytes).is_ok() && (head.len() - bytes.len()) * 4 < head.len() {
+        return None; // a few stray NULs in other text
+    }
+    let (little, big) = (ascii_in(u16::from_le_bytes), ascii_in(u16::from_be_bytes));
+    let (encoding, most) = if little >= big { (UTF_16LE, little) } else { (UTF_16BE, big) };
+    (most > 0 && most * UTF16_PER_ASCII >= head.len() / 2).then_some(encoding)
 }
 
 /// Whether bytes beyond ASCII form Hangul syllables of everyday use (KS X 1001: both bytes from 0xA1 on), beside
@@ -279,6 +312,20 @@ mod tests {
         assert_eq!(decode(EUC_KR, b"abc\xb0").1, Some(Fault { at: 3, byte: 0xb0 }), "cut in a character");
         assert_eq!(decode(UTF_16LE, b"a\0b").1.map(|f| f.at), Some(2));
         assert_eq!(decode(EUC_KR, b"plain").1, None);
+    }
+
+    #[test]
+    fn utf16_is_told_without_a_mark() {
+        let text = "id,이름\n1,김철수\n".repeat(300);
+        let le: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let be: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert_eq!((utf16_without_mark(&le), utf16_without_mark(&be)), (Some(UTF_16LE), Some(UTF_16BE)));
+        assert_eq!(utf16_without_mark(&le[..7]), Some(UTF_16LE), "cut in a unit");
+        assert_eq!(utf16_without_mark(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"), None);
+        assert_eq!(utf16_without_mark(b"id,v\n1,\0\n"), None);
+        assert_eq!(utf16_without_mark(b"id,v\0\n1,2\n"), None);
+        assert_eq!(utf16_without_mark(&[&EUC_KR.encode("이름,나이").0, &b"\0\n"[..]].concat()), None);
+        assert_eq!(utf16_without_mark(b""), None);
     }
 
     #[test]
