@@ -13,11 +13,13 @@
 //! It refuses delimiters that would break a file ([`Style::problem`]), and never fails for a value of a table.
 
 mod column;
+mod compress;
 mod escape;
 mod number;
 mod pen;
 mod time;
 
+pub use compress::compress;
 
 use crate::model::Failure;
 use arrow_array::RecordBatch;
