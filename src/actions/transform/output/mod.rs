@@ -17,9 +17,11 @@ mod compress;
 mod escape;
 mod number;
 mod pen;
+mod split;
 mod time;
 
 pub use compress::compress;
+pub use split::{PART_NAME_MAX, PARTS_MAX, by_column, part_name};
 
 use crate::model::Failure;
 use arrow_array::RecordBatch;
