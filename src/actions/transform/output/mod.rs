@@ -17,6 +17,7 @@ mod compress;
 mod escape;
 mod number;
 mod pen;
+pub mod rejects;
 mod split;
 mod time;
 
