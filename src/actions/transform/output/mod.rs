@@ -20,6 +20,7 @@ mod pen;
 pub mod rejects;
 mod split;
 mod time;
+pub mod unique;
 
 pub use compress::compress;
 pub use split::{PART_NAME_MAX, PARTS_MAX, by_column, part_name};
