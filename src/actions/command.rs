@@ -11,11 +11,11 @@ mod tests;
 mod variable;
 
 use super::extract::{file_type, grouped};
-use super::keys::optional;
+use super::keys::{on_exists, optional};
 use crate::model::action::ChildSpec;
 use crate::model::block::{Complaint, Spanned};
 use crate::model::{
-    Action, Block, Failure, FileType, JobOrder, Kind, OutputFile, Placeholder, Report, Template, Work, text,
+    Action, Block, Failure, FileType, JobOrder, Kind, OnExists, OutputFile, Placeholder, Report, Template, Work, text,
 };
 use exit::ExitRules;
 use std::ffi::{OsStr, OsString};
@@ -42,6 +42,7 @@ pub struct Command {
     idempotent: bool,
     exit: ExitRules,
     output: Option<Template>,
+    on_exists: OnExists,
     grace: Duration,
 }
 
@@ -67,6 +68,11 @@ impl Kind for CommandKind {
         let program = block.string("program").and_then(|s| read_program(block, s));
         let output = optional(block, "output", |b, key| b.template(key).map(|t| t.value));
         let has_output = block.has("output");
+        let on_exists = on_exists(block);
+        if let Some(entry) = block.entry("on_exists").filter(|_| !has_output) {
+            let complaint = Complaint::new(entry.key_span.clone(), "`on_exists` without an `output`");
+            block.problem(complaint.hint(r#"add output = "out/{task}/{name}""#));
+        }
         let args = optional(block, "args", |b, key| read_args(b, key, has_output));
         let env = optional(block, "env", |b, key| b.table(key).and_then(|mut t| read_env(&mut t, has_output)));
         let cwd = optional(block, "cwd", |b, key| b.path(key).map(|p| p.value));
@@ -81,6 +87,7 @@ impl Kind for CommandKind {
             idempotent: idempotent?.unwrap_or(false),
             exit: exit?.unwrap_or_default(),
             output: output?,
+            on_exists: on_exists?,
             grace: grace?.unwrap_or(GRACE),
         }))
     }
@@ -205,7 +212,8 @@ impl Command {
         }
         let Some(template) = &self.output else { return Ok(None) };
         let target = order.base.join(template.expand_path(&order.vars));
-        let Some(OutputFile { temp, target, .. }) = order.desk.outputs(&target, &|_| Vec::new())?.pop() else {
+        let Some(OutputFile { temp, target, .. }) = order.desk.outputs(&target, &|_| Vec::new(), self.on_exists)?.pop()
+        else {
             return Err(Failure::permanent("internal", "the desk opened no output"));
         };
         order.vars.output = temp.clone().into_os_string();

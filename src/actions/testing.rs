@@ -1,10 +1,10 @@
 //! A desk for tests: outputs are files in a temporary folder, and children end as the test says.
 
-use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Level, OutputFile, Progress, Stop};
-use crate::model::{Action, Desk, Failure, Input, JobId, JobOrder, Report, RunId, Vars, Work};
+use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Grant, Level, OutputFile, Progress, Stop};
+use crate::model::{Action, Desk, Failure, Input, JobId, JobOrder, OnExists, Report, RunId, Vars, Work};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What a child does instead of running.
@@ -23,6 +23,12 @@ pub(super) struct TestDesk {
     script: Script,
     /// How often the attempt may still ask before it is told to stop.
     pub(super) patience: AtomicUsize,
+    /// Threads that an attempt may use; 2 unless a test says otherwise.
+    pub(super) workers: AtomicUsize,
+    /// Most memory that is granted, in bytes.
+    pub(super) memory: AtomicU64,
+    /// What was to become of each output whose name is taken.
+    pub(super) on_exists: Mutex<Vec<OnExists>>,
 }
 
 impl TestDesk {
@@ -42,6 +48,9 @@ impl TestDesk {
             children: Mutex::default(),
             script: Box::new(script),
             patience: AtomicUsize::new(usize::MAX),
+            workers: AtomicUsize::new(2),
+            memory: AtomicU64::new(u64::MAX),
+            on_exists: Mutex::default(),
         }
     }
 
@@ -65,7 +74,13 @@ impl TestDesk {
 }
 
 impl Desk for TestDesk {
-    fn outputs(&self, target: &Path, siblings: &dyn Fn(&Path) -> Vec<PathBuf>) -> Result<Vec<OutputFile>, Failure> {
+    fn outputs(
+        &self,
+        target: &Path,
+        siblings: &dyn Fn(&Path) -> Vec<PathBuf>,
+        on_exists: OnExists,
+    ) -> Result<Vec<OutputFile>, Failure> {
+        self.on_exists.lock().unwrap().push(on_exists);
         let mut outputs = self.outputs.lock().unwrap();
         let mut files = Vec::new();
         for target in std::iter::once(target.to_path_buf()).chain(siblings(target)) {
@@ -78,6 +93,23 @@ impl Desk for TestDesk {
             outputs.push((temp, target));
         }
         Ok(files)
+    }
+
+    fn workers(&self) -> usize {
+        self.workers.load(Ordering::SeqCst)
+    }
+
+    fn crew(&self, threads: usize, work: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|scope| {
+            for n in 1..threads {
+                scope.spawn(move || work(n));
+            }
+            work(0);
+        });
+    }
+
+    fn memory(&self, bytes: u64) -> Result<Grant, Failure> {
+        Ok(Grant::new(bytes.min(self.memory.load(Ordering::SeqCst)), Box::new(())))
     }
 
     fn log(&self, _: Level, _: &str) {}

@@ -53,6 +53,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Most jobs that run at once; at least 1.
     pub workers: usize,
+    /// Memory that all jobs have together for what they hold of their inputs and outputs, in bytes.
+    pub memory: u64,
     /// How long a stop waits for running jobs.
     pub drain: Duration,
     /// Whether systemd starts the supervisor, so that the dashboard does not.
@@ -178,6 +180,7 @@ fn build<'a>(path: &'a Path, source: &str, root: &'a Node, kinds: &[&dyn Kind], 
         base: base.to_owned(),
         data_dir: top.data_dir,
         workers: top.workers,
+        memory: top.memory,
         drain: top.drain,
         managed_by_systemd: top.managed_by_systemd,
         input_roots: Vec::new(),

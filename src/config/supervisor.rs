@@ -20,6 +20,11 @@ const YEAR: Duration = Duration::from_secs(31_557_600);
 /// Workers and connections that a machine of this decade can carry.
 pub(super) const WORKERS: RangeInclusive<i64> = 1..=1024;
 
+/// Memory for all jobs together unless the configuration says otherwise. Jobs beyond it wait.
+const MEMORY_DEFAULT: u64 = 512 << 20;
+/// Less than this does not hold one job with a few long records; more has no machine.
+const MEMORY: RangeInclusive<u64> = 64 << 20..=1 << 50;
+
 /// Stands for a section that is not there.
 pub(super) static EMPTY: Node = Node { span: 0..0, value: Value::Table(Vec::new()) };
 
@@ -77,6 +82,7 @@ impl Default for LogPolicy {
 pub(super) struct Supervisor {
     pub(super) data_dir: PathBuf,
     pub(super) workers: usize,
+    pub(super) memory: u64,
     pub(super) drain: Duration,
     pub(super) managed_by_systemd: bool,
     pub(super) input_roots: Option<Vec<PathBuf>>,
@@ -87,6 +93,7 @@ pub(super) fn supervisor(root: &mut Block<'_>, base: &Path) -> Supervisor {
     Supervisor {
         data_dir: block.path("data_dir").map_or_else(|| base.join(DATA_DIR), |p| p.value),
         workers: workers(&mut block),
+        memory: block.size("memory", MEMORY).unwrap_or(MEMORY_DEFAULT),
         drain: block.duration("drain", Duration::ZERO..=HOUR).unwrap_or(25 * SECOND),
         managed_by_systemd: block.choice("managed", &[("systemd", true)]).unwrap_or(false),
         input_roots: input_roots(&mut block),

@@ -64,11 +64,52 @@ impl Names {
         Err(io::Error::new(io::ErrorKind::AlreadyExists, "no free name is left"))
     }
 
-    /// Holds exactly this name, whatever is there now: for an output that replaces.
-    #[must_use]
-    pub fn hold(self: &Arc<Self>, path: &Path) -> Option<Reservation> {
+    /// Reserves exactly `target` and what `siblings` derives from it. With `over`, regular files may be there: they are
+    /// going to be replaced.
+    pub fn exact(
+        self: &Arc<Self>,
+        target: &Path,
+        siblings: &dyn Fn(&Path) -> Vec<PathBuf>,
+        over: bool,
+    ) -> io::Result<Result<Reservation, Taken>> {
+        if target.parent().is_none() || target.file_name().is_none() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a file name is missing"));
+        }
+        let mut paths = vec![target.to_owned()];
+        paths.extend(siblings(target));
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.insert(path.to_owned()).then(|| Reservation { names: Arc::clone(self), paths: vec![path.to_owned()] })
+        for path in &paths {
+            if taken.contains(path) {
+                return Ok(Err(Taken::Held(path.clone())));
+            }
+            if let Some(there) = in_the_way(path, over)? {
+                return Ok(Err(there));
+            }
+        }
+        taken.extend(paths.iter().cloned());
+        Ok(Ok(Reservation { names: Arc::clone(self), paths }))
+    }
+}
+
+/// Why a name cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// A job in flight has chosen it.
+    Held(PathBuf),
+    /// Something has it.
+    There(PathBuf),
+    /// What has it is no regular file, so that it cannot be replaced.
+    NoFile(PathBuf),
+}
+
+/// What keeps an output from taking exactly this name, if anything does.
+pub fn in_the_way(path: &Path, over: bool) -> io::Result<Option<Taken>> {
+    match path.symlink_metadata() {
+        Ok(there) if over && there.is_file() => Ok(None),
+        Ok(_) if over => Ok(Some(Taken::NoFile(path.to_owned()))),
+        Ok(_) => Ok(Some(Taken::There(path.to_owned()))),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e),
     }
 }
 
@@ -105,6 +146,31 @@ mod tests {
         assert_eq!(second.paths[0], dir.path().join("a-2.csv"));
         drop(first);
         assert_eq!(names.reserve(&target, JobId(3), &none, None).unwrap().paths[0], target);
+    }
+
+    #[test]
+    fn an_exact_name_is_had_or_said_to_be_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Arc::new(Names::default());
+        let target = dir.path().join("a.csv");
+        let none = |_: &Path| Vec::new();
+        let held = names.exact(&target, &record, false).unwrap().unwrap();
+        assert_eq!(held.paths, [target.clone(), dir.path().join("a.csv.error.json")]);
+        for over in [false, true] {
+            let again = names.exact(&target, &none, over).unwrap();
+            assert_eq!(again.unwrap_err(), Taken::Held(target.clone()), "two jobs never replace one file at once");
+        }
+        drop(held);
+        std::fs::write(dir.path().join("a.csv.error.json"), "x").unwrap();
+        let there = Taken::There(dir.path().join("a.csv.error.json"));
+        assert_eq!(names.exact(&target, &record, false).unwrap().unwrap_err(), there);
+        drop(names.exact(&target, &none, false).unwrap().unwrap());
+        drop(names.exact(&target, &record, true).unwrap().unwrap());
+        std::fs::create_dir(&target).unwrap();
+        assert_eq!(names.exact(&target, &none, true).unwrap().unwrap_err(), Taken::NoFile(target.clone()));
+        std::fs::remove_dir(&target).unwrap();
+        std::os::unix::fs::symlink("a.csv.error.json", &target).unwrap();
+        assert_eq!(names.exact(&target, &none, true).unwrap().unwrap_err(), Taken::NoFile(target));
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! The port between an action and the runtime. An action reads its claimed input and writes only to temporary
 //! files that its desk hands out; every visible rename is done by the runtime.
 
+mod desk;
+
+pub use desk::{ChildExit, ChildSpec, Desk, Grant, OUTPUT_BUSY, OnExists};
+
 use super::{Block, Failure, JobId, RunId, Template, Vars};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -168,77 +171,6 @@ pub struct Progress {
     pub bytes_total: Option<u64>,
     /// Records done so far.
     pub rows: u64,
-}
-
-/// What the runtime lends to an attempt. Calls are cheap and may come from any thread.
-pub trait Desk: Send + Sync {
-    /// Opens temporary files for outputs that are placed together: `target` and what `siblings` derives from it.
-    /// If any of the names is taken, the next suffix of `target` is tried (`NAME-2.EXT`), so that all of them stay
-    /// in step. All become visible at the same commit, or none does.
-    fn outputs(&self, target: &Path, siblings: &dyn Fn(&Path) -> Vec<PathBuf>) -> Result<Vec<OutputFile>, Failure>;
-
-    /// Writes a line to the job's log.
-    fn log(&self, level: Level, line: &str);
-
-    /// Says how far the attempt has come.
-    fn progress(&self, progress: Progress);
-
-    /// Whether the attempt should stop, and why. Blocking work asks between records.
-    fn stopped(&self) -> Option<Stop>;
-
-    /// Runs a child process to its end; see [`ChildSpec`].
-    fn child(&self, spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>>;
-}
-
-impl dyn Desk + '_ {
-    /// An error if the attempt should stop; the runtime knows the reason and gives the failure its class.
-    pub fn check(&self) -> Result<(), Failure> {
-        match self.stopped() {
-            None => Ok(()),
-            Some(_) => Err(Failure::transient("stopped", "stopped on request")),
-        }
-    }
-}
-
-/// A child process. It runs in its own process group; on cancel, timeout or drain the group is sent TERM, and KILL
-/// after `grace`. Its output goes to the job's log line by line, up to the cap.
-#[derive(Clone)]
-pub struct ChildSpec {
-    /// Program name or path; a name without `/` is searched in `PATH`, a relative path starts at `cwd`.
-    pub program: OsString,
-    /// Arguments, passed as they are.
-    pub args: Vec<OsString>,
-    /// Variables on top of the inherited allow-list.
-    pub env: Vec<(OsString, OsString)>,
-    /// Working folder.
-    pub cwd: PathBuf,
-    /// Time between TERM and KILL.
-    pub grace: Duration,
-    /// Values that are hidden where the program prints them: the secrets among its variables.
-    pub hide: Vec<String>,
-}
-
-/// Without the values of the variables: they may be secrets.
-impl fmt::Debug for ChildSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
-        let mut shown = f.debug_struct("ChildSpec");
-        shown.field("program", &self.program).field("args", &self.args).field("env", &names);
-        shown.field("cwd", &self.cwd).field("grace", &self.grace).finish()
-    }
-}
-
-/// How a child process ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ChildExit {
-    /// Exit code, unless a signal ended it.
-    pub code: Option<i32>,
-    /// Signal number, if one ended it.
-    pub signal: Option<i32>,
-    /// Why it was stopped, if it was.
-    pub stopped: Option<Stop>,
-    /// The last lines of its output, decoded, at most 4 KiB.
-    pub tail: String,
 }
 
 /// A file's type, by extension and then by content.

@@ -25,7 +25,7 @@ pub mod time;
 pub mod tree;
 pub mod view;
 
-pub use action::{Action, Desk, FileType, Input, JobOrder, Kind, OutputFile, Report, Work};
+pub use action::{Action, Desk, FileType, Input, JobOrder, Kind, OnExists, OutputFile, Report, Work};
 pub use block::Block;
 pub use failure::{ContextLine, Detail, Failure, FailureClass};
 pub use filter::{Filter, FilterError};

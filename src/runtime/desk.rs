@@ -1,20 +1,23 @@
 //! What an attempt may touch: temporary outputs, the log, its progress, a child.
 
+use super::memory::Share;
 use super::shared::{Live, Shared};
 use super::spawn::child::{self, Lines};
 use super::spill::Spill;
 use crate::files::dir::Dir;
 use crate::files::names::temp_name;
-use crate::files::reserve::Reservation;
-use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Desk, Level, OutputFile, Progress, Stop};
+use crate::files::reserve::{self, Reservation, Taken};
+use crate::model::action::{
+    BoxFuture, ChildExit, ChildSpec, Desk, Grant, Level, OUTPUT_BUSY, OnExists, OutputFile, Progress, Stop,
+};
 use crate::model::job::Claimed;
 use crate::model::{Failure, crash, text};
 use std::borrow::Cow;
 use std::cmp::Ordering as CmpOrdering;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Most outputs of one attempt.
 const OUTPUTS_MAX: u32 = 1000;
@@ -28,6 +31,8 @@ pub struct Temp {
     pub name: OsString,
     /// The final path.
     pub target: PathBuf,
+    /// What becomes of it if that name is taken.
+    pub on_exists: OnExists,
 }
 
 /// The desk of one attempt.
@@ -37,6 +42,8 @@ pub struct JobDesk {
     live: Arc<Live>,
     next: AtomicU32,
     state: Mutex<State>,
+    /// Whether it holds a share of the memory.
+    granted: Arc<AtomicBool>,
     spill: Spill,
 }
 
@@ -65,17 +72,48 @@ impl JobDesk {
     /// A desk for an attempt.
     pub fn new(shared: Arc<Shared>, claimed: Claimed, live: Arc<Live>) -> Self {
         let spill = Spill::new(shared.config.load().data_dir.join("output"), claimed.job, claimed.attempt);
-        Self { shared, claimed, live, next: AtomicU32::new(0), state: Mutex::default(), spill }
+        let (next, state, granted) = (AtomicU32::new(0), Mutex::default(), Arc::default());
+        Self { shared, claimed, live, next, state, granted, spill }
     }
 
     /// Takes what the attempt left. Called once, after the action has ended.
     pub fn clear(&self) -> Left {
-        let state = std::mem::take(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        let state = std::mem::take(&mut *self.state());
         let (log_head, log_ref) = self.spill.finish();
         Left { temps: state.temps, held: state.held, exit: state.exit, log_head, log_ref }
     }
 
-    fn open_temp(&self, target: &Path) -> std::io::Result<(OutputFile, Temp)> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The final names of outputs, held until they are placed.
+    fn reserve(
+        &self,
+        target: &Path,
+        siblings: &dyn Fn(&Path) -> Vec<PathBuf>,
+        on_exists: OnExists,
+    ) -> Result<Reservation, Failure> {
+        let fault = |e: &std::io::Error| Failure::io("output", "create", target, e);
+        let names = &self.shared.names;
+        if on_exists == OnExists::Suffix {
+            return names.reserve(target, self.claimed.job, siblings, None).map_err(|e| fault(&e));
+        }
+        let had = names.exact(target, siblings, on_exists == OnExists::Replace).map_err(|e| fault(&e))?;
+        had.map_err(|taken| match taken {
+            // Waiting would be for itself.
+            Taken::Held(path) if self.state().held.iter().any(|h| h.paths.contains(&path)) => {
+                let message = format!("two outputs of this job have the same name: {}", text::path(&path));
+                Failure::permanent("output_twice", message)
+            }
+            Taken::Held(path) => {
+                Failure::transient(OUTPUT_BUSY, format!("another job is writing {}", text::path(&path)))
+            }
+            other => output_exists(&other),
+        })
+    }
+
+    fn open_temp(&self, target: &Path, on_exists: OnExists) -> std::io::Result<(OutputFile, Temp)> {
         let folder = target.parent().unwrap_or_else(|| Path::new("/"));
         let dir = self.shared.folders.make(folder)?;
         let n = self.next.fetch_add(1, Ordering::Relaxed);
@@ -83,25 +121,93 @@ impl JobDesk {
         let file = dir.create_new(&name, 0o666)?;
         let temp = folder.join(&name);
         let output = OutputFile { file, temp, target: target.to_owned() };
-        Ok((output, Temp { dir, name, target: target.to_owned() }))
+        Ok((output, Temp { dir, name, target: target.to_owned(), on_exists }))
+    }
+}
+
+/// What is said of an output whose name is taken, where it must be this very name.
+fn output_exists(taken: &Taken) -> Failure {
+    let message = match taken {
+        Taken::NoFile(path) => format!("only a regular file is replaced, which this is not: {}", text::path(path)),
+        Taken::There(path) | Taken::Held(path) => {
+            format!("the output is there already, and on_exists is \"fail\": {}", text::path(path))
+        }
+    };
+    Failure::permanent("output_exists", message)
+}
+
+/// Whether these outputs can still take the names that they must have, now that the attempt has ended.
+pub fn still_free(temps: &[Temp]) -> Result<(), Failure> {
+    for temp in temps.iter().filter(|t| t.on_exists != OnExists::Suffix) {
+        match reserve::in_the_way(&temp.target, temp.on_exists == OnExists::Replace) {
+            Ok(None) => {}
+            Ok(Some(taken)) => return Err(output_exists(&taken)),
+            Err(e) => return Err(Failure::io("output", "look at", &temp.target, &e)),
+        }
+    }
+    Ok(())
+}
+
+/// A share of the memory; the attempt may ask again when it has gone.
+struct Granted {
+    _share: Share,
+    flag: Arc<AtomicBool>,
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        self.flag.store(false, Ordering::SeqCst);
     }
 }
 
 impl Desk for JobDesk {
-    fn outputs(&self, target: &Path, siblings: &dyn Fn(&Path) -> Vec<PathBuf>) -> Result<Vec<OutputFile>, Failure> {
+    fn outputs(
+        &self,
+        target: &Path,
+        siblings: &dyn Fn(&Path) -> Vec<PathBuf>,
+        on_exists: OnExists,
+    ) -> Result<Vec<OutputFile>, Failure> {
         let fault = |e: &std::io::Error| Failure::io("output", "create", target, e);
         if self.next.load(Ordering::Relaxed) >= OUTPUTS_MAX {
             return Err(Failure::permanent("too_many_outputs", format!("more than {OUTPUTS_MAX} outputs")));
         }
-        let held = self.shared.names.reserve(target, self.claimed.job, siblings, None).map_err(|e| fault(&e))?;
+        let held = self.reserve(target, siblings, on_exists)?;
         let mut outputs = Vec::with_capacity(held.paths.len());
         for path in &held.paths {
-            let (output, temp) = self.open_temp(path).map_err(|e| fault(&e))?;
+            let (output, temp) = self.open_temp(path, on_exists).map_err(|e| fault(&e))?;
             outputs.push(output);
-            self.state.lock().unwrap_or_else(PoisonError::into_inner).temps.push(temp);
+            self.state().temps.push(temp);
         }
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).held.push(held);
+        self.state().held.push(held);
         Ok(outputs)
+    }
+
+    fn workers(&self) -> usize {
+        self.shared.config.load().workers.max(1)
+    }
+
+    fn crew(&self, threads: usize, work: &(dyn Fn(usize) + Sync)) {
+        super::spawn::crew(threads, work);
+    }
+
+    fn memory(&self, bytes: u64) -> Result<Grant, Failure> {
+        if self.granted.swap(true, Ordering::SeqCst) {
+            return Err(Failure::permanent("internal", "the attempt holds a share of the memory already"));
+        }
+        let budget = &self.shared.memory;
+        let share = budget.at_once(bytes).or_else(|| {
+            let (used, total) = budget.in_use();
+            let [wanted, used, total] = [bytes.min(total), used, total].map(text::count);
+            let line = format!("waits for {wanted} bytes of memory: {used} of {total} are in use");
+            self.shared.say(Level::Info, &self.claimed, &line);
+            budget.wait(bytes, &|| self.stopped().is_some())
+        });
+        let Some(share) = share else {
+            self.granted.store(false, Ordering::SeqCst);
+            return Err(Failure::transient("stopped", "stopped while it waited for memory"));
+        };
+        let bytes = share.bytes;
+        Ok(Grant::new(bytes, Box::new(Granted { _share: share, flag: Arc::clone(&self.granted) })))
     }
 
     fn log(&self, level: Level, line: &str) {

@@ -12,6 +12,7 @@ mod housekeeping;
 mod idle;
 pub mod locks;
 mod looping;
+mod memory;
 mod operate;
 mod orphans;
 mod pipeline;

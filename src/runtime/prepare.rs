@@ -1,7 +1,7 @@
 //! S5, first half: from an ended attempt to a decision. Final names are chosen, the error record is written under a
 //! temporary name, and everything that must be on the disk before the decision is listed.
 
-use super::desk::{Left, Temp};
+use super::desk::{self, Left, Temp};
 use super::plan;
 use super::record::{self, About};
 use super::ruling::{self, Policy, Ruling};
@@ -15,7 +15,7 @@ use crate::files::names::{RECORD, temp_name};
 use crate::files::reserve::Reservation;
 use crate::model::job::{Claimed, Facts, Move, MoveKind};
 use crate::model::ledger::{Decision, Fence, OutputRecord, Verdict};
-use crate::model::{Failure, Millis, OnInterrupt, Outcome, Task, Template, Vars, crash};
+use crate::model::{Failure, Millis, OnExists, OnInterrupt, Outcome, Task, Template, Vars, crash};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -91,6 +91,8 @@ pub fn prepare(shared: &Shared, ended: Ended, batch: &mut Batch) -> Prepared {
         on_interrupt: task.on_interrupt,
         timeout: task.timeout,
     };
+    // Names that must be these very ones may have been taken while it worked.
+    let result = result.and_then(|report| desk::still_free(&left.temps).map(|()| report));
     let ruling = ruling::rule(&policy, result, stop, at);
     decide(shared, Case { claimed, task, vars, left, taken, at }, ruling, batch)
 }
@@ -117,6 +119,7 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
     let fence = Fence::Attempt(claimed.attempt);
     let mut held = std::mem::take(&mut left.held);
     let placed = match &ruling {
+        Ruling::Wait(reason, at) => Ok((Verdict::Hold { reason: reason.clone(), at: *at }, Vec::new())),
         Ruling::Retry(failure, at) => Ok((Verdict::Retry { failure: failure.clone(), at: *at }, Vec::new())),
         Ruling::Requeue(failure) => Ok((Verdict::Requeue { failure: failure.clone() }, Vec::new())),
         Ruling::Succeed(_) => succeed(shared, &claimed, &task, &vars, &left, taken.as_deref(), batch, &mut held),
@@ -144,7 +147,7 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
         Ok((verdict, outputs)) => {
             let keep = matches!(ruling, Ruling::Succeed(_));
             let drop = if keep { Vec::new() } else { std::mem::take(&mut left.temps) };
-            let charged = !matches!(ruling, Ruling::Requeue(_) | Ruling::Fail(_, false));
+            let charged = !matches!(ruling, Ruling::Requeue(_) | Ruling::Fail(_, false) | Ruling::Wait(..));
             (verdict, outputs, drop, charged)
         }
         Err(e) => {
@@ -171,7 +174,9 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
         let (outcome, failure) = match ruling {
             Ruling::Fail(failure, _) => (Outcome::Failed, Some(failure)),
             Ruling::Cancel => (Outcome::Cancelled, None),
-            Ruling::Succeed(_) | Ruling::Retry(..) | Ruling::Requeue(_) => (Outcome::Succeeded, None),
+            Ruling::Succeed(_) | Ruling::Retry(..) | Ruling::Requeue(_) | Ruling::Wait(..) => {
+                (Outcome::Succeeded, None)
+            }
         };
         unwritable(&mut prepared, outcome, failure, &e);
     }
@@ -269,7 +274,8 @@ fn succeed(
         let (file, stat) = temp.dir.open_read(&temp.name)?;
         batch.file(&temp.dir, file);
         let src = temp.dir.path().join(&temp.name);
-        moves.push(MoveKind::Place, src, temp.target.clone(), stat.facts.ino);
+        let kind = if temp.on_exists == OnExists::Replace { MoveKind::Replace } else { MoveKind::Place };
+        moves.push(kind, src, temp.target.clone(), stat.facts.ino);
         outputs.push(OutputRecord {
             path: temp.target.clone(),
             ino: stat.facts.ino,

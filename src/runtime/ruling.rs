@@ -1,11 +1,13 @@
 //! What an ended attempt comes to, as a pure function of its result, the task's policy and what is left of the budget.
 
-use crate::model::action::{Report, Stop};
+use crate::model::action::{OUTPUT_BUSY, Report, Stop};
 use crate::model::{Failure, FailureClass, JobId, Millis, OnInterrupt, RetryPolicy};
 use std::time::Duration;
 
 /// Code of an attempt that was told to stop before its action ran.
 pub const NOT_BEGUN: &str = "not_begun";
+/// A job whose output another one is writing is tried again after this time.
+const BUSY_RETRY: Duration = Duration::from_secs(5);
 
 /// What an attempt comes to.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +20,8 @@ pub enum Ruling {
     Fail(Failure, bool),
     /// It was cut off and goes back into the queue, uncharged.
     Requeue(Failure),
+    /// It could not do its work yet: it waits until this time, uncharged, with the reason.
+    Wait(String, Millis),
     /// An operator withdrew it.
     Cancel,
 }
@@ -59,6 +63,7 @@ pub fn rule(policy: &Policy<'_>, result: Result<Report, Failure>, stop: Option<S
             timeout.causes = failure.causes;
             retry_or_fail(policy, timeout, now)
         }
+        None if failure.code == OUTPUT_BUSY => Ruling::Wait(failure.message, now.plus(BUSY_RETRY)),
         None => retry_or_fail(policy, failure, now),
     }
 }
@@ -105,6 +110,14 @@ mod tests {
         assert_eq!(ruled(1, f(), None, OnInterrupt::Retry), Ruling::Retry(f(), Millis(3000)));
         assert_eq!(ruled(2, f(), None, OnInterrupt::Retry), Ruling::Retry(f(), Millis(5000)));
         assert_eq!(ruled(3, f(), None, OnInterrupt::Retry), Ruling::Fail(f(), true));
+    }
+
+    #[test]
+    fn who_waits_for_a_name_is_not_charged() {
+        let busy = Failure::transient(OUTPUT_BUSY, "another job is writing /out/a");
+        let ruling = Ruling::Wait("another job is writing /out/a".into(), Millis(6000));
+        assert_eq!(ruled(9, busy.clone(), None, OnInterrupt::Fail), ruling);
+        assert_eq!(ruled(9, busy, Some(Stop::Cancel), OnInterrupt::Fail), Ruling::Cancel);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the parts of a running supervisor share.
 
+use super::memory::Budget;
 use super::placing::Stuck;
 use super::roots::Roots;
 use super::spawn::Tracker;
@@ -70,6 +71,8 @@ pub struct Shared {
     pub roots: Roots,
     /// Final names in use.
     pub names: Arc<Names>,
+    /// The memory that all jobs have together.
+    pub memory: Arc<Budget>,
     /// To the loop.
     pub events: mpsc::Sender<Event>,
     /// Decided jobs that cannot be put in their place yet.

@@ -2,6 +2,9 @@
 
 pub mod background;
 pub mod child;
+mod crew;
+
+pub use crew::crew;
 
 use crate::model::action::BoxFuture;
 use crate::model::ports::Spawner;

@@ -117,6 +117,7 @@ impl Control {
         }
         self.watching.lock(shared, &new).map_err(|fatal| refuse(fatal.render(false)))?;
         let changes = changes(&old, &new);
+        shared.memory.resize(new.memory);
         shared.config.store(Arc::new(new));
         shared.clear_banner("reload_failed");
         self.watching.restart(shared);
@@ -146,6 +147,9 @@ fn changes(old: &Config, new: &Config) -> Vec<String> {
     out.extend(old.tasks.iter().filter(|t| new.task(&t.name).is_none()).map(|t| format!("removed {}", t.name)));
     if old.workers != new.workers {
         out.push(format!("workers {} -> {}", old.workers, new.workers));
+    }
+    if old.memory != new.memory {
+        out.push(format!("memory {} -> {} bytes", text::count(old.memory), text::count(new.memory)));
     }
     out
 }
@@ -228,6 +232,7 @@ pub(super) fn share(
         folders: Arc::new(Folders::default()),
         roots: super::roots::Roots::default(),
         names: Arc::new(Names::default()),
+        memory: super::memory::Budget::new(config.memory),
         events,
         stuck: super::placing::Stuck::default(),
         live: Mutex::new(HashMap::new()),

@@ -289,3 +289,28 @@ fn one_name_may_come_again_and_again() {
     assert_eq!(names("failed/docs").len(), 8);
     audit::at_rest(&world, "one name");
 }
+
+#[test]
+fn an_output_whose_name_is_taken_replaces_or_fails_as_the_task_says() {
+    let tasks = r#"
+[tasks.latest]
+watch = { dir = "inbox", match = ["*.csv"], settle = "20ms" }
+extract = { output = "out/{name}.json", on_exists = "replace" }
+[tasks.once]
+watch = { dir = "inbox", match = ["*.txt"], settle = "20ms" }
+command = { program = "cp", args = ["{input}", "{output}"], output = "out/{name}", on_exists = "fail", idempotent = true }
+"#;
+    let mut world = World::new(tasks);
+    for n in 1..=2 {
+        world.land("daily.csv", "id,value\n".repeat(1 + n).as_bytes());
+        world.land("note.txt", format!("{n}\n").as_bytes());
+        world.settle();
+    }
+    let sidecar: serde_json::Value = serde_json::from_slice(&world.read("out/daily.csv.json")).unwrap();
+    assert_eq!(sidecar["rows"], 2, "that of the second file");
+    assert_eq!(std::fs::read_dir(world.path("out")).unwrap().count(), 3, "a sidecar, its copy and the note");
+    assert_eq!(world.read("out/note.txt"), b"1\n");
+    let states = states(&world, "note.txt");
+    assert_eq!(states, [("succeeded", None), ("failed", Some("output_exists".to_owned()))]);
+    assert_eq!(world.read("failed/once/note.txt"), b"2\n");
+}

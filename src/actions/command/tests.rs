@@ -16,6 +16,7 @@ fn command(args: &[&str]) -> Command {
         idempotent: false,
         exit: ExitRules::default(),
         output: None,
+        on_exists: OnExists::Suffix,
         grace: GRACE,
     }
 }
@@ -219,13 +220,14 @@ fn every_key_is_read() {
         ("idempotent", Value::Boolean(true)),
         ("exit", table(vec![("retry", numbers(&[75])), ("permanent", numbers(&[65, 66]))])),
         ("output", string("out/{name}")),
+        ("on_exists", string("fail")),
         ("grace", string("3s")),
     ]);
     assert!(problems.is_empty(), "{problems:?}");
     let action = action.unwrap();
     assert!(action.idempotent() && action.outputs().len() == 1);
     let shown = format!("{action:?}");
-    for part in ["python3", "/base/work", "[75]", "[65, 66]", "3s", "Env(\"TOKEN\")"] {
+    for part in ["python3", "/base/work", "[75]", "[65, 66]", "3s", "Fail", "Env(\"TOKEN\")"] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let (action, problems) = build(vec![("program", string("true"))]);

@@ -34,7 +34,7 @@ pub(super) fn extract(
     refuse_binary(&lines, found)?;
     lines.source.check_tail(found.encoding)?;
     let tabs_first = split_name(&input.name).1.eq_ignore_ascii_case("tsv");
-    let mut sink = Sink::new(lines.source.desk, target, true);
+    let mut sink = Sink::new(lines.source.desk, target, options.on_exists, true);
     let pass = loop {
         let delimiter = options.delimiter.unwrap_or_else(|| delimiter(&lines, found, tabs_first));
         let mut pass = Pass::new(input, found, delimiter);

@@ -16,10 +16,12 @@ mod source;
 mod text;
 
 use super::encoding;
-use super::keys::optional;
+use super::keys::{on_exists, optional};
 use crate::model::block::{Complaint, Spanned, shown};
 pub(super) use crate::model::text::count as grouped;
-use crate::model::{Action, Block, Desk, Failure, FileType, Input, JobOrder, Kind, Report, Template, Vars, Work};
+use crate::model::{
+    Action, Block, Desk, Failure, FileType, Input, JobOrder, Kind, OnExists, Report, Template, Vars, Work,
+};
 use encoding_rs::Encoding;
 use source::Source;
 use std::path::Path;
@@ -43,6 +45,7 @@ enum Unsupported {
 #[derive(Clone, Debug)]
 pub struct Extract {
     output: Template,
+    on_exists: OnExists,
     unsupported: Unsupported,
     encoding: Option<&'static Encoding>,
     delimiter: Option<u8>,
@@ -68,6 +71,7 @@ impl Kind for ExtractKind {
 
     fn build(&self, block: &mut Block<'_>) -> Option<Arc<dyn Action>> {
         let output = optional(block, "output", |b, key| b.template(key).map(|t| t.value));
+        let on_exists = on_exists(block);
         let words = [("describe", Unsupported::Describe), ("fail", Unsupported::Fail)];
         let unsupported = optional(block, "unsupported", |b, key| b.choice(key, &words));
         let encoding = optional(block, "encoding", |b, key| b.string(key).and_then(|s| read_encoding(b, &s)));
@@ -75,6 +79,7 @@ impl Kind for ExtractKind {
         let max_size = optional(block, "max_size", |b, key| b.size(key, 1..=u64::MAX));
         Some(Arc::new(Extract {
             output: output?.or_else(|| Template::parse(OUTPUT).ok())?,
+            on_exists: on_exists?,
             unsupported: unsupported?.unwrap_or(Unsupported::Describe),
             encoding: encoding?,
             delimiter: delimiter?,

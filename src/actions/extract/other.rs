@@ -20,7 +20,8 @@ pub(super) fn extract(
     }
     source.drain(&mut Vec::new())?;
     let (size, digest) = (source.offset(), source.digest());
-    Sink::new(source.desk, target, false).finish(|_| Sidecar::new(input, file_type.name(), size, digest))?;
+    Sink::new(source.desk, target, options.on_exists, false)
+        .finish(|_| Sidecar::new(input, file_type.name(), size, digest))?;
     Ok(Report { rows: None, note: Some(format!("{}, {} bytes", file_type.name(), grouped(size))) })
 }
 

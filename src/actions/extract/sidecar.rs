@@ -3,7 +3,7 @@
 //! Nothing is opened before the first full buffer or the end, so that a small file that fails leaves no trace, and
 //! both files are asked for together, so that they take one suffix.
 
-use crate::model::{Desk, Failure, Input, OutputFile, crash, text};
+use crate::model::{Desk, Failure, Input, OnExists, OutputFile, crash, text};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -94,6 +94,7 @@ pub(super) fn normalised_path(sidecar: &Path) -> PathBuf {
 pub(super) struct Sink<'a> {
     desk: &'a dyn Desk,
     target: PathBuf,
+    on_exists: OnExists,
     with_copy: bool,
     /// Bytes of the normalised copy that are not written yet.
     pub(super) copy: Vec<u8>,
@@ -102,8 +103,8 @@ pub(super) struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     /// A sink for the sidecar `target`, and the normalised copy if `with_copy`.
-    pub(super) fn new(desk: &'a dyn Desk, target: PathBuf, with_copy: bool) -> Self {
-        Self { desk, target, with_copy, copy: Vec::new(), open: None }
+    pub(super) fn new(desk: &'a dyn Desk, target: PathBuf, on_exists: OnExists, with_copy: bool) -> Self {
+        Self { desk, target, on_exists, with_copy, copy: Vec::new(), open: None }
     }
 
     fn files(&mut self) -> Result<&mut Vec<OutputFile>, Failure> {
@@ -112,7 +113,7 @@ impl<'a> Sink<'a> {
             None => {
                 let with_copy = self.with_copy;
                 let siblings = |t: &Path| if with_copy { vec![normalised_path(t)] } else { Vec::new() };
-                self.desk.outputs(&self.target, &siblings)?
+                self.desk.outputs(&self.target, &siblings, self.on_exists)?
             }
         };
         if files.len() != 1 + usize::from(self.with_copy) {

@@ -10,6 +10,7 @@ impl Default for Extract {
     fn default() -> Self {
         Self {
             output: Template::parse(OUTPUT).unwrap(),
+            on_exists: OnExists::Suffix,
             unsupported: Unsupported::Describe,
             encoding: None,
             delimiter: None,
@@ -126,6 +127,7 @@ mod configuration {
     fn every_key_is_read() {
         let (action, problems) = build(&[
             ("output", text("facts/{name}.json")),
+            ("on_exists", text("replace")),
             ("unsupported", text("fail")),
             ("encoding", text("cp949")),
             ("delimiter", text("\t")),
@@ -133,7 +135,7 @@ mod configuration {
         ]);
         assert!(problems.is_empty(), "{problems:?}");
         let shown = format!("{:?}", action.unwrap());
-        for part in ["facts/{name}.json", "Fail", "EUC-KR", "Some(9)", "Some(10000000)"] {
+        for part in ["facts/{name}.json", "Replace", "Fail", "EUC-KR", "Some(9)", "Some(10000000)"] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
     }

@@ -77,7 +77,7 @@ pub(super) fn extract(
     }
     let (lines, words, characters) = (count.lines(), count.words, count.characters);
     let encoding = found.encoding.name();
-    Sink::new(source.desk, target, false).finish(|_| Sidecar {
+    Sink::new(source.desk, target, options.on_exists, false).finish(|_| Sidecar {
         encoding: Some(encoding),
         more: More::Text { words, characters, lines },
         ..Sidecar::new(input, "text", source.offset(), source.digest())

@@ -67,6 +67,7 @@ fn wrong_settings_are_refused_each_with_a_hint() {
             "[supervisor]\nworkers = \"many\"",
             "2:11 `workers` must be a number or \"auto\" | \"auto\" is one for each core",
         ),
+        ("[supervisor]\nmemory = \"1MiB\"", "2:10 `memory` must be between 64MiB and 1024TiB: 1MiB"),
         ("[supervisor]\nworkers = 0", "2:11 `workers` must be between 1 and 1024: 0"),
         (
             "[supervisor]\nmanaged = \"sytemd\"",

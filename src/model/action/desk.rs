@@ -1,0 +1,148 @@
+//! What the runtime lends to an attempt: outputs, threads, memory, a log, children.
+//!
+//! It guarantees that nothing which an attempt makes is visible before its job is decided, that all jobs together keep
+//! within one number of bytes and wait for it in the order they asked, and that no thread of an attempt outlives it.
+
+use super::{BoxFuture, Level, OutputFile, Progress, Stop};
+use crate::model::Failure;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What becomes of an output whose name is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnExists {
+    /// It takes the next free name: `NAME-2.EXT`.
+    #[default]
+    Suffix,
+    /// The job fails. This is looked at when the output is opened and once more before the job is decided; if somebody
+    /// takes the name after that, the output gets the next free one: it is never lost and never goes over a file.
+    Fail,
+    /// It goes over the file that is there, in one rename. Anything that is no regular file is never replaced.
+    Replace,
+}
+
+impl OnExists {
+    /// Every choice, as the configuration spells it.
+    pub const WORDS: [(&str, Self); 3] = [("suffix", Self::Suffix), ("fail", Self::Fail), ("replace", Self::Replace)];
+}
+
+/// Code of a failure that means: another job is about to write this very file. The job waits, uncharged.
+pub const OUTPUT_BUSY: &str = "output_busy";
+
+/// A share of the memory that all jobs have together; given back when it is dropped.
+pub struct Grant {
+    bytes: u64,
+    _share: Box<dyn Send + Sync>,
+}
+
+impl Grant {
+    /// A grant of so many bytes; dropping `share` gives them back.
+    #[must_use]
+    pub fn new(bytes: u64, share: Box<dyn Send + Sync>) -> Self {
+        Self { bytes, _share: share }
+    }
+
+    /// How much was granted; less than asked for only where that was more than there is in all.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+/// What the runtime lends to an attempt. Calls are cheap, unless they say that they wait, and may come from any thread.
+pub trait Desk: Send + Sync {
+    /// Opens temporary files for outputs that are placed together: `target` and what `siblings` derives from it. All
+    /// become visible at the same commit, or none does. With [`OnExists::Suffix`], if any of the names is taken, the next
+    /// suffix of `target` is tried (`NAME-2.EXT`), so that all of them stay in step. Else these very names are used;
+    /// one that another job is writing makes the failure [`OUTPUT_BUSY`], one that must not be there `output_exists`.
+    fn outputs(
+        &self,
+        target: &Path,
+        siblings: &dyn Fn(&Path) -> Vec<PathBuf>,
+        on_exists: OnExists,
+    ) -> Result<Vec<OutputFile>, Failure>;
+
+    /// Threads that an attempt should use at most, its own included; at least 1.
+    fn workers(&self) -> usize;
+
+    /// Runs `work(0)`, `work(1)`, … `work(threads - 1)` at the same time, the first on the calling thread, and returns when
+    /// all have ended. Threads that the system does not give are left out, the highest numbers first: work is to be taken
+    /// from a common place, not dealt out by number. A panic goes on in the caller, after all have ended.
+    fn crew(&self, threads: usize, work: &(dyn Fn(usize) + Sync));
+
+    /// Takes a share of the memory that all jobs have together, and waits until it is there: first come, first served.
+    /// A stop ends the waiting with a failure. Who asks for more than there is in all gets all there is. An attempt asks
+    /// once, for everything it needs: a second share beside the first is refused, because it could wait for itself.
+    fn memory(&self, bytes: u64) -> Result<Grant, Failure>;
+
+    /// Writes a line to the job's log.
+    fn log(&self, level: Level, line: &str);
+
+    /// Says how far the attempt has come.
+    fn progress(&self, progress: Progress);
+
+    /// Whether the attempt should stop, and why. Blocking work asks between records.
+    fn stopped(&self) -> Option<Stop>;
+
+    /// Runs a child process to its end; see [`ChildSpec`].
+    fn child(&self, spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>>;
+}
+
+impl dyn Desk + '_ {
+    /// An error if the attempt should stop; the runtime knows the reason and gives the failure its class.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self.stopped() {
+            None => Ok(()),
+            Some(_) => Err(Failure::transient("stopped", "stopped on request")),
+        }
+    }
+}
+
+/// A child process. It runs in its own process group; on cancel, timeout or drain the group is sent TERM, and KILL
+/// after `grace`. Its output goes to the job's log line by line, up to the cap.
+#[derive(Clone)]
+pub struct ChildSpec {
+    /// Program name or path; a name without `/` is searched in `PATH`, a relative path starts at `cwd`.
+    pub program: OsString,
+    /// Arguments, passed as they are.
+    pub args: Vec<OsString>,
+    /// Variables on top of the inherited allow-list.
+    pub env: Vec<(OsString, OsString)>,
+    /// Working folder.
+    pub cwd: PathBuf,
+    /// Time between TERM and KILL.
+    pub grace: Duration,
+    /// Values that are hidden where the program prints them: the secrets among its variables.
+    pub hide: Vec<String>,
+}
+
+/// Without the values of the variables: they may be secrets.
+impl fmt::Debug for ChildSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
+        let mut shown = f.debug_struct("ChildSpec");
+        shown.field("program", &self.program).field("args", &self.args).field("env", &names);
+        shown.field("cwd", &self.cwd).field("grace", &self.grace).finish()
+    }
+}
+
+/// How a child process ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChildExit {
+    /// Exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// Signal number, if one ended it.
+    pub signal: Option<i32>,
+    /// Why it was stopped, if it was.
+    pub stopped: Option<Stop>,
+    /// The last lines of its output, decoded, at most 4 KiB.
+    pub tail: String,
+}
