@@ -1,8 +1,8 @@
 # Shared by the benchmarks: build, a workspace that goes away, and small helpers. Sourced, not run.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-(cd "$here" && cargo build --release --locked --quiet)
 bin=$here/target/release/shiftboss
+if [ -n "${BIN:-}" ]; then bin=$(realpath "$BIN"); else (cd "$here" && cargo build --release --locked --quiet); fi
 # On a real disk: a tmpfs would make every sync free.
 work=$(mktemp -d "$here/target/bench.XXXXXX")
 supervisor=
