@@ -65,22 +65,17 @@ def main():
     os.sync()
     time.sleep(2.1)
     start = time.perf_counter()
-    argv = ["/usr/bin/time", "-q", "-f", "%M", "-o", "peak", BIN, "run", "--until-idle", "--json"]
-    hung = False
+    limit = ["timeout", "--foreground", "-s", "KILL", os.environ.get("SECONDS_MAX") or "900"]
+    argv = ["/usr/bin/time", "-q", "-f", "%M", "-o", "peak", *limit, BIN, "run", "--until-idle", "--json"]
     with open("summary.json", "w") as out, open("run.log", "w") as log:
-        run = subprocess.Popen(argv, stdout=out, stderr=log)
-        try:
-            run.wait(timeout=float(os.environ.get("SECONDS_MAX") or 900))
-        except subprocess.TimeoutExpired:
-            hung = True
-            # `time` does not pass signals on; its child is the supervisor.
-            for child in open(f"/proc/{run.pid}/task/{run.pid}/children").read().split():
-                os.kill(int(child), 9)
-            run.wait()
+        code = subprocess.run(argv, stdout=out, stderr=log).returncode
     took = time.perf_counter() - start
-    problems = ["did not end in time"] if hung else []
-    if run.returncode not in (0, 1):
-        problems.append(f"exit code {run.returncode}")
+    problems = []
+    if code == 137:
+        problems.append("killed: it did not end in time, or memory ran out")
+    elif code not in (0, 1):
+        with open("run.log", errors="replace") as log:
+            sys.exit(f"run ended with exit code {code}: {log.read(2000)}")
 
     jobs = {os.path.basename(job["input"]): job for job in ask("jobs")}
     ended, reasons, spots, rejected = (collections.Counter() for _ in range(4))
@@ -113,7 +108,8 @@ def main():
     lost = collections.Counter(given.values()) - kept
     problems.extend(f"original gone or changed: {name}" for name, sha in given.items() if sha in lost)
 
-    peak = int(open("peak").read().split()[-1]) / 1024 if not hung else 0
+    with open("peak") as f:
+        peak = int(f.read().split()[-1]) / 1024
     slowest = max(jobs.values(), key=lambda job: job["duration_ms"] or 0, default=None)
     print(f'on_bad_row = "{POLICY}": {len(given):,} files in {took:.1f} s, peak {peak:.0f} MB; '
           + ", ".join(f"{n:,} {state}" for state, n in ended.most_common()))

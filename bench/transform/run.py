@@ -74,7 +74,7 @@ def ours(inputs, output, filtered, threads):
     argv = [BIN, "transform", *inputs, "-o", output, "--sql", measure.statement(filtered), "--quiet", "--json"]
     done, result = measure.command(argv + (["--threads", str(threads)] if threads else []))
     if done.returncode:
-        raise RuntimeError(last_line(done.stderr or done.stdout))
+        raise RuntimeError(f"exit code {done.returncode}: {' '.join((done.stderr + ' ' + done.stdout).split())}")
     report = json.loads(last_line(done.stdout))
     result["sync"] = report["sync_ms"] / 1000
     result["wall"] -= result["sync"]
