@@ -5,9 +5,11 @@ use super::out::Out;
 use super::table::{Align, Table};
 use super::{Backend, human, refused};
 use crate::error::{Exit, Fatal};
-use crate::model::view::{Counts, Gravity, Status, TaskView};
+use crate::model::view::{Counts, Gravity, ProgressView, Status, TaskView};
 use std::time::Duration;
 
+/// Most running jobs whose progress is shown; the rest are counted.
+const RUNNING_MAX: usize = 8;
 /// Most listed files named; the rest are counted.
 const LISTED_MAX: usize = 5;
 
@@ -22,6 +24,7 @@ pub(super) async fn status(backend: &Backend, out: &mut Out) -> Result<Exit, Fat
     banners(&status, out);
     counts(&status, out);
     tasks(&status.tasks, out);
+    progress(&status.progress, out);
     if backend.live {
         gauges(&status, out);
     }
@@ -147,6 +150,42 @@ fn tasks(tasks: &[TaskView], out: &mut Out) {
         }
     }
     table.print(out);
+}
+
+fn progress(running: &[ProgressView], out: &mut Out) {
+    if running.is_empty() {
+        return;
+    }
+    out.blank();
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("JOB", Right),
+        ("DONE", Right),
+        ("LEFT", Right),
+        ("ROWS IN", Right),
+        ("OUT", Right),
+        ("REJECTED", Right),
+        ("ROWS/S", Right),
+        ("BYTES/S", Left),
+    ]);
+    for p in running.iter().take(RUNNING_MAX) {
+        let number = |n: Option<u64>| Line::from(n.map(human::count).unwrap_or_default());
+        table.row([
+            Line::of(Style::Live, p.job.to_string()),
+            Line::from(p.share().map(|s| format!("{:.0}%", (s * 100.0).floor())).unwrap_or_default()),
+            Line::from(p.left_ms.map(human::millis).unwrap_or_default()),
+            number(Some(p.rows).filter(|n| *n > 0)),
+            number(p.rows_out),
+            Line::of(if p.rejected > 0 { Style::Warn } else { Style::Dim }, human::count(p.rejected)),
+            number(p.rows_per_second),
+            Line::from(p.bytes_per_second.map(human::bytes).unwrap_or_default()),
+        ]);
+    }
+    table.print(out);
+    let rest = running.len().saturating_sub(RUNNING_MAX);
+    if rest > 0 {
+        out.line(Line::of(Style::Dim, format!("  and {} more", human::count(rest as u64))));
+    }
 }
 
 fn gauges(status: &Status, out: &mut Out) {

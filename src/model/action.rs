@@ -169,8 +169,12 @@ pub struct Progress {
     pub bytes: u64,
     /// Bytes of the input in all, where known.
     pub bytes_total: Option<u64>,
-    /// Records done so far.
+    /// Records done so far, good and bad.
     pub rows: u64,
+    /// Records written so far, where the action counts them.
+    pub rows_out: Option<u64>,
+    /// Records that were set aside so far.
+    pub rejected: u64,
 }
 
 /// A file's type, by extension and then by content.

@@ -192,6 +192,7 @@ pub fn status() -> Status {
             count: 3,
             files: vec![ListedFile { path: "/srv/orders/inbox/notes.xyz".into(), reason: "no task matches".into() }],
         },
+        progress: vec![progress()],
         paused: None,
         oldest_queued_ms: Some(184_000),
         now: ago(0),
@@ -208,10 +209,25 @@ pub fn tick(rev: i64) -> Tick {
         jobs_per_second: 212,
         bytes_per_second: 18_400_000,
         touched: vec!["orders".into()],
-        progress: vec![ProgressView { job: JobId(5), bytes: 61, bytes_total: Some(100), rows: 6 }],
+        progress: vec![progress()],
         status_rev: 1,
         state: "running".into(),
         now_ms: NOW.0,
+    }
+}
+
+/// How far the running job is.
+pub fn progress() -> ProgressView {
+    ProgressView {
+        job: JobId(5),
+        bytes: 61,
+        bytes_total: Some(100),
+        rows: 612_000,
+        rows_out: Some(598_120),
+        rejected: 12,
+        rows_per_second: Some(1_204_000),
+        bytes_per_second: Some(18_400_000),
+        left_ms: Some(41_300),
     }
 }
 

@@ -380,6 +380,9 @@ pub struct Status {
     /// Files that no task takes.
     #[serde(default)]
     pub listed: Listed,
+    /// How far running jobs are, as far as they tell; the first so many.
+    #[serde(default)]
+    pub progress: Vec<ProgressView>,
     /// Who paused everything, and when.
     #[serde(default)]
     pub paused: Option<Paused>,

@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// Most outputs of one attempt.
 const OUTPUTS_MAX: u32 = 1000;
@@ -216,7 +217,7 @@ impl Desk for JobDesk {
     }
 
     fn progress(&self, progress: Progress) {
-        *self.live.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+        self.live.progress.lock().unwrap_or_else(PoisonError::into_inner).note(progress, Instant::now());
     }
 
     fn stopped(&self) -> Option<Stop> {

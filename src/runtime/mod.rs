@@ -13,6 +13,7 @@ mod idle;
 pub mod locks;
 mod looping;
 mod memory;
+mod meter;
 mod operate;
 mod orphans;
 mod pipeline;

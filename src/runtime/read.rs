@@ -75,6 +75,7 @@ impl Reads {
             gauges: shared.gauges.sample(),
             throughput: shared.flow.view(),
             listed: self.watching.as_ref().map(|w| w.listed()).unwrap_or_default(),
+            progress: ticks::progress(shared),
             paused: overview.paused.map(paused),
             oldest_queued_ms: overview.oldest_queued.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(0)),
             now: rfc3339(now),

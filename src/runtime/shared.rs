@@ -1,6 +1,7 @@
 //! What the parts of a running supervisor share.
 
 use super::memory::Budget;
+use super::meter::Meter;
 use super::placing::Stuck;
 use super::roots::Roots;
 use super::spawn::Tracker;
@@ -10,7 +11,7 @@ use crate::config::Config;
 use crate::files::folders::Folders;
 use crate::files::reserve::Names;
 use crate::kernel::{Input, Kernel};
-use crate::model::action::{Level, Progress};
+use crate::model::action::Level;
 use crate::model::job::Claimed;
 use crate::model::ledger::{ClaimAnswer, LaneHint, Ledger};
 use crate::model::view::{Banner, Gravity};
@@ -44,7 +45,7 @@ pub struct Live {
     /// Stops it.
     pub stop: Arc<StopSwitch>,
     /// How far it has come.
-    pub progress: Mutex<Progress>,
+    pub progress: Mutex<Meter>,
 }
 
 /// What the parts share. One per supervisor.

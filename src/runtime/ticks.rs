@@ -1,18 +1,21 @@
 //! The event stream: at most four ticks a second, and none while nothing changes but the clock. Costs nothing while
 //! nobody listens.
 
-use super::shared::Shared;
+use super::shared::{Live, Shared};
+use crate::model::JobId;
 use crate::model::ports::{BoxFuture2, Ticks};
 use crate::model::view::{ProgressView, Tick};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Shortest time between two ticks.
 const TICK: Duration = Duration::from_millis(250);
 /// Longest time between two ticks: gauges move on their own.
 const QUIET: Duration = Duration::from_secs(2);
+/// The same while jobs tell how far they are.
+const MOVING: Duration = Duration::from_millis(500);
 /// Running jobs whose progress is in a tick; the rest shows none.
 const PROGRESS_MAX: usize = 256;
 
@@ -27,14 +30,18 @@ pub async fn run(shared: Arc<Shared>, tx: watch::Sender<Option<Tick>>, stop: tok
                 () = tokio::time::sleep(TICK * 4) => continue,
             }
         }
+        let mut longest = QUIET;
         if let Some(tick) = tick(&shared).await {
+            if !tick.progress.is_empty() {
+                longest = MOVING;
+            }
             // Slow readers see the newest value only.
             let _ = tx.send(Some(tick));
         }
         tokio::select! {
             () = stop.cancelled() => return,
             () = async { changed.await; tokio::time::sleep(TICK).await } => {}
-            () = tokio::time::sleep(QUIET) => {}
+            () = tokio::time::sleep(longest) => {}
         }
     }
 }
@@ -43,19 +50,6 @@ async fn tick(shared: &Arc<Shared>) -> Option<Tick> {
     let worker = Arc::clone(shared);
     let overview = shared.tracker.run(move || worker.store.queries().overview()).await?.ok()?;
     let flow = shared.flow.view();
-    let progress = {
-        let live = shared.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let view = |(job, live): (&crate::model::JobId, &Arc<super::shared::Live>)| {
-            let p = *live.progress.lock().unwrap_or_else(PoisonError::into_inner);
-            (p.bytes > 0 || p.rows > 0).then_some(ProgressView {
-                job: *job,
-                bytes: p.bytes,
-                bytes_total: p.bytes_total,
-                rows: p.rows,
-            })
-        };
-        live.iter().filter_map(view).take(PROGRESS_MAX).collect()
-    };
     Some(Tick {
         rev: overview.rev,
         counts: overview.counts,
@@ -63,11 +57,25 @@ async fn tick(shared: &Arc<Shared>) -> Option<Tick> {
         jobs_per_second: flow.jobs_per_second.last().copied().unwrap_or(0),
         bytes_per_second: flow.bytes_per_second.last().copied().unwrap_or(0),
         touched: Vec::new(),
-        progress,
+        progress: progress(shared),
         status_rev: shared.status_rev.load(Ordering::Relaxed),
         state: state(shared),
         now_ms: shared.now().0,
     })
+}
+
+/// How far the jobs at work are, by their numbers.
+pub fn progress(shared: &Shared) -> Vec<ProgressView> {
+    let now = Instant::now();
+    let live = shared.live.lock().unwrap_or_else(PoisonError::into_inner);
+    let view = |(job, live): (&JobId, &Arc<Live>)| {
+        live.progress.lock().unwrap_or_else(PoisonError::into_inner).view(*job, now)
+    };
+    let mut all: Vec<ProgressView> = live.iter().filter_map(view).collect();
+    drop(live);
+    all.sort_unstable_by_key(|p| p.job);
+    all.truncate(PROGRESS_MAX);
+    all
 }
 
 /// `running` or `draining`.

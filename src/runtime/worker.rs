@@ -8,7 +8,7 @@ use super::shared::{Event, Live, Shared};
 use super::stop::StopSwitch;
 use super::take::{self, Take, Taken};
 use crate::kernel::Input;
-use crate::model::action::{BoxFuture, FileType, Input as FileInput, JobOrder, Level, Progress, Report, Stop, Work};
+use crate::model::action::{BoxFuture, FileType, Input as FileInput, JobOrder, Level, Report, Stop, Work};
 use crate::model::job::Claimed;
 use crate::model::{Failure, FailureClass, Millis, Task, Vars, crash, text};
 use futures_util::FutureExt;
@@ -141,7 +141,7 @@ impl Attempt {
 /// A live entry for an attempt that is about to start.
 pub fn live(task: &Task) -> Arc<Live> {
     let deadline = task.timeout.and_then(|t| Instant::now().checked_add(t));
-    Arc::new(Live { stop: Arc::new(StopSwitch::new(deadline)), progress: Mutex::new(Progress::default()) })
+    Arc::new(Live { stop: Arc::new(StopSwitch::new(deadline)), progress: Mutex::default() })
 }
 
 #[expect(clippy::large_enum_variant, reason = "one for each attempt, and the large one is the usual one")]

@@ -63,7 +63,7 @@ impl<'a> Source<'a> {
         buffer.truncate(filled);
         if self.input.size >= PROGRESS_FROM {
             let bytes_total = Some(self.input.size);
-            self.desk.progress(Progress { bytes: self.offset, bytes_total, rows: self.rows });
+            self.desk.progress(Progress { bytes: self.offset, bytes_total, rows: self.rows, ..Progress::default() });
         }
         Ok(filled > start)
     }

@@ -47,8 +47,32 @@ pub struct ProgressView {
     pub bytes: u64,
     /// Bytes in all, where known.
     pub bytes_total: Option<u64>,
-    /// Records done.
+    /// Records done, good and bad.
     pub rows: u64,
+    /// Records written, where they are counted.
+    #[serde(default)]
+    pub rows_out: Option<u64>,
+    /// Records that were set aside.
+    #[serde(default)]
+    pub rejected: u64,
+    /// Records a second of late, once that can be told.
+    #[serde(default)]
+    pub rows_per_second: Option<u64>,
+    /// Bytes of the input a second of late, once that can be told.
+    #[serde(default)]
+    pub bytes_per_second: Option<u64>,
+    /// How long it will take at this speed, in milliseconds, where that can be told.
+    #[serde(default)]
+    pub left_ms: Option<u64>,
+}
+
+impl ProgressView {
+    /// How much of the input is done, from 0 to 1, where its size is known.
+    #[must_use]
+    pub fn share(&self) -> Option<f64> {
+        let total = self.bytes_total.filter(|total| *total > 0)?;
+        Some((self.bytes as f64 / total as f64).clamp(0.0, 1.0))
+    }
 }
 
 /// One tick of the event stream: at most four a second.

@@ -96,7 +96,8 @@ impl App {
     /// Asks for what the screen lacks, and keeps cursors where they can be seen.
     fn settle(&mut self, cmds: &mut Vec<Cmd>) {
         let room = self.room(PaneId::Queue);
-        self.rows.keep_in_view(room, queue::height);
+        let progress = &self.progress;
+        self.rows.keep_in_view(room, |job| queue::height(progress, job));
         if self.detail_top > 0 {
             self.detail_top = self.detail_top.min(details::length(self).saturating_sub(1));
         }

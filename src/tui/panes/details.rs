@@ -8,7 +8,7 @@ use crate::tui::app::{App, plural};
 use crate::tui::draw::keys;
 use crate::tui::theme::{Meaning, Theme};
 use crate::tui::widgets::line::put;
-use crate::tui::widgets::{text, time};
+use crate::tui::widgets::{bar, text, time};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -149,8 +149,16 @@ fn head(page: &mut Page<'_>, app: &App, job: &JobView) {
     }
     if let Some(p) = app.progress.get(&job.id).filter(|_| job.state == JobState::Running) {
         let total = p.bytes_total.map_or_else(String::new, |t| format!(" of {}", time::bytes(t)));
-        let line = format!("{}{total}, {} row{}", time::bytes(p.bytes), time::count(p.rows), plural(p.rows));
-        page.row(Meaning::Plain, &line);
+        let share = p.share().map_or_else(String::new, |s| format!("{}, ", bar::percent(s)));
+        let speed = p.bytes_per_second.map_or_else(String::new, |n| format!(", {}/s", time::bytes(n)));
+        let left = p.left_ms.map_or_else(String::new, |ms| format!(", {} left", time::exact(ms)));
+        page.row(Meaning::Plain, &format!("{share}{}{total}{speed}{left}", time::bytes(p.bytes)));
+        if p.rows > 0 {
+            page.row(Meaning::Plain, &super::queue::flow(p));
+        }
+        if p.rejected > 0 {
+            page.row(Meaning::Attention, &format!("{} rejected", time::count(p.rejected)));
+        }
     }
     if job.maybe_repeated {
         page.row(Meaning::Attention, "effects outside may have happened more than once");

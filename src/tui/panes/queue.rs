@@ -1,9 +1,9 @@
 //! The job list: what failed first, its reason in a second line.
 
 use super::{Pane, PaneId, Title};
-use crate::model::view::JobView;
-use crate::model::{JobState, Millis};
-use crate::tui::app::{App, Link};
+use crate::model::view::{JobView, ProgressView};
+use crate::model::{JobId, JobState, Millis};
+use crate::tui::app::{App, Link, plural};
 use crate::tui::theme::Meaning;
 use crate::tui::widgets::line::{put, tint};
 use crate::tui::widgets::table::{self, Column};
@@ -12,6 +12,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
+use std::collections::HashMap;
 
 /// The job list.
 pub struct Queue;
@@ -52,7 +53,7 @@ impl Pane for Queue {
             let selected = index == app.rows.index();
             let marked = app.marks.has(job.id) || range.as_ref().is_some_and(|r| r.contains(&index));
             draw_row(app, job, &columns, (at, selected, marked), area, buf);
-            at += height(job);
+            at += height(&app.progress, job);
         }
     }
 }
@@ -109,19 +110,24 @@ fn draw_row(
     let mut spans = vec![Span::styled(format!("{cursor}{mark}"), accent)];
     spans.extend(table::row(columns, &cells, theme.glyphs));
     put(buf, area, at, spans);
-    let lines = height(job);
-    if let Some((reason, meaning)) = reason(job) {
+    let lines = height(&app.progress, job);
+    let second = second_line(&app.progress, job);
+    if !second.is_empty() {
         // Below the task where it fits, else further left: the end of a reason says more than a straight edge.
         let column = columns.iter().find(|(i, _)| *i == 0).map_or(GUTTER, |(_, c)| GUTTER + c.width + 2);
         let width = usize::from(area.width).saturating_sub(1);
-        let fits = column + text::width(&reason) <= width;
+        let fits = column + second.iter().map(|(part, _)| text::width(part)).sum::<usize>() <= width;
         let indent = if fits { column } else { REASON_INDENT.min(column) };
-        let room = width.saturating_sub(indent);
-        let spans = [
+        let mut room = width.saturating_sub(indent);
+        let mut spans = vec![
             Span::styled(if selected { theme.glyphs.cursor } else { ' ' }.to_string(), accent),
             Span::raw(" ".repeat(indent - 1)),
-            Span::styled(text::fit(&reason, room, theme.glyphs), theme.style(meaning)),
         ];
+        for (part, meaning) in second {
+            let part = text::fit(&part, room, theme.glyphs);
+            room -= text::width(&part);
+            spans.push(Span::styled(part, theme.style(meaning)));
+        }
         put(buf, area, at + 1, spans);
     }
     if selected {
@@ -139,7 +145,7 @@ fn input_cell(app: &App, job: &JobView, width: usize) -> String {
     const NUMBER: usize = 6;
     let glyphs = app.theme.glyphs;
     let progress = app.progress.get(&job.id).filter(|_| job.state == JobState::Running);
-    let share = progress.and_then(|p| Some(p.bytes as f64 / p.bytes_total.filter(|t| *t > 0)? as f64));
+    let share = progress.and_then(ProgressView::share);
     let rows = progress.map(|p| format!("{} rows", time::count(p.rows))).filter(|_| share.is_none());
     match share {
         Some(share) if width >= BAR_MIN + NUMBER + text::width(&name(job)) => {
@@ -174,8 +180,8 @@ pub fn name(job: &JobView) -> String {
 
 /// Lines that a job takes in the list.
 #[must_use]
-pub fn height(job: &JobView) -> usize {
-    if reason(job).is_some() { 2 } else { 1 }
+pub fn height(progress: &HashMap<JobId, ProgressView>, job: &JobView) -> usize {
+    if second_line(progress, job).is_empty() { 1 } else { 2 }
 }
 
 /// Index of the row that covers a line below the headings.
@@ -183,9 +189,41 @@ pub fn height(job: &JobView) -> usize {
 pub fn row_at(app: &App, line: usize) -> Option<usize> {
     let mut end = 0;
     app.rows.iter().enumerate().skip(app.rows.top).find_map(|(index, job)| {
-        end += height(job);
+        end += height(&app.progress, job);
         (line < end).then_some(index)
     })
+}
+
+/// What stands below a job: why it is where it is, or how its work goes, once there is something to tell.
+fn second_line(progress: &HashMap<JobId, ProgressView>, job: &JobView) -> Vec<(String, Meaning)> {
+    if let Some(reason) = reason(job) {
+        return vec![reason];
+    }
+    let Some(p) = progress.get(&job.id).filter(|_| job.state == JobState::Running) else { return Vec::new() };
+    // Short work has no speed: its row keeps its height.
+    if p.rows == 0 || p.rows_per_second.is_none() {
+        return Vec::new();
+    }
+    let mut rest = Vec::new();
+    rest.extend(p.left_ms.map(|ms| format!("{} left", time::exact(ms))));
+    rest.push(flow(p));
+    let rest = rest.join(", ");
+    match p.rejected {
+        0 => vec![(rest, Meaning::Dim)],
+        n => vec![(format!("{} rejected", time::count(n)), Meaning::Attention), (format!(", {rest}"), Meaning::Dim)],
+    }
+}
+
+/// Rows in, out and each second.
+#[must_use]
+pub fn flow(p: &ProgressView) -> String {
+    let mut out = vec![match p.rows_out {
+        Some(_) => format!("{} rows in", time::count(p.rows)),
+        None => format!("{} row{}", time::count(p.rows), plural(p.rows)),
+    }];
+    out.extend(p.rows_out.map(|n| format!("{} out", time::count(n))));
+    out.extend(p.rows_per_second.map(|n| format!("{}/s", time::short(n))));
+    out.join(", ")
 }
 
 /// Why a job stands where it stands, where that is worth a line.

@@ -209,6 +209,7 @@ pub fn status() -> Status {
             queue_depth: (68..=128).collect(),
         },
         listed: Default::default(),
+        progress: Vec::new(),
         paused: None,
         oldest_queued_ms: Some(61_000),
         now: clock::rfc3339(now()),
@@ -221,7 +222,26 @@ pub fn banner(gravity: Gravity, text: &str) -> Banner {
 }
 
 pub fn tick(rev: i64) -> Tick {
-    let progress = |job, bytes| ProgressView { job: JobId(job), bytes, bytes_total: Some(100), rows: 612_000 };
+    let progress = |job, bytes| ProgressView {
+        job: JobId(job),
+        bytes,
+        bytes_total: Some(100),
+        rows: 0,
+        rows_out: None,
+        rejected: 0,
+        rows_per_second: None,
+        bytes_per_second: None,
+        left_ms: None,
+    };
+    let told = ProgressView {
+        rows: 612_000,
+        rows_out: Some(598_120),
+        rejected: 12,
+        rows_per_second: Some(1_204_000),
+        bytes_per_second: Some(18_400_000),
+        left_ms: Some(41_300),
+        ..progress(18_340, 61)
+    };
     Tick {
         rev,
         counts: counts(),
@@ -229,7 +249,7 @@ pub fn tick(rev: i64) -> Tick {
         jobs_per_second: 84,
         bytes_per_second: 18_400_000,
         touched: Vec::new(),
-        progress: vec![progress(18_340, 61), progress(18_339, 4)],
+        progress: vec![told, progress(18_339, 4)],
         status_rev: 1,
         state: "running".into(),
         now_ms: now().0,

@@ -48,6 +48,11 @@ fn a_failure_in_detail() {
 }
 
 #[test]
+fn a_running_job_in_detail() {
+    shoot("running", |b| b.keys("j j j enter"), busy_rows);
+}
+
+#[test]
 fn banners() {
     shoot(
         "banners",

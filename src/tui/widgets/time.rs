@@ -105,6 +105,13 @@ pub fn size(n: u64) -> String {
     format!("{}{short}", value.strip_suffix(".0").unwrap_or(value))
 }
 
+/// A number in as few columns as possible: `980`, `9.8k`, `1.2M`.
+#[must_use]
+pub fn short(n: u64) -> String {
+    let size = size(n);
+    size.strip_suffix('B').map_or_else(|| size.clone(), str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +131,7 @@ mod tests {
             ["0 B", "999 B", "1.0 kB", "3.4 MB", "1.0 MB", "120 GB"]
         );
         assert_eq!([980, 3_400_000, 80_000_000_000].map(size), ["980B", "3.4M", "80G"]);
+        assert_eq!([7, 980, 9_800, 612_000, 1_204_000].map(short), ["7", "980", "9.8k", "612k", "1.2M"]);
         assert_eq!([7, 999, 18_204, 1_000_000].map(count), ["7", "999", "18,204", "1,000,000"]);
     }
 
