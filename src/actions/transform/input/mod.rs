@@ -7,10 +7,11 @@
 //! headers differ, and files that change while they are read.
 //!
 //! Bytes take this way: `disk` reads them, `unpack` unpacks them, `recode` turns encodings that cannot be cut raw into
-//! UTF-8, `records` or `elements` finds where records end, and `source` hands them on. `opening` looks at the head of a
+//! UTF-8, `records` (with `dense`) or `elements` finds where records end, and `source` hands them on. `opening` looks at the head of a
 //! file and settles how it is written, with `dialect`.
 
 mod cutter;
+mod dense;
 mod dialect;
 mod disk;
 mod elements;

@@ -4,7 +4,11 @@
 //! field; inside, two quotes are one, and a single one closes; what follows up to the delimiter is plain. That is how
 //! the `csv` crate reads, and it holds here to the byte, for any bytes and however they arrive.
 
+use super::dense;
 use memchr::{memchr, memchr_iter, memchr2, memrchr2};
+
+/// Bytes in which quotes are taken to be as dense as at their start.
+const PIECE: usize = 32 * 1024;
 
 /// The bytes that mean something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +37,23 @@ impl Scan {
             self.outside(bytes, self.at, bytes.len(), ended);
             return;
         };
+        loop {
+            let end = bytes.len().min(self.at + PIECE);
+            let piece = &bytes[..end];
+            if dense::is_dense(&piece[self.at..], quote) {
+                let found = dense::search(piece, self.at, self.quoted, marks, quote);
+                (self.at, self.quoted) = (found.at, found.quoted);
+                self.boundary = found.boundary.unwrap_or(self.boundary);
+            }
+            self.sparse(piece, marks, quote, ended && end == bytes.len());
+            if end == bytes.len() {
+                return;
+            }
+        }
+    }
+
+    /// Goes on from quote to quote.
+    fn sparse(&mut self, bytes: &[u8], marks: Marks, quote: u8, ended: bool) {
         loop {
             if self.quoted {
                 let Some(found) = memchr(quote, &bytes[self.at..]) else {
@@ -155,8 +176,13 @@ pub(super) fn line_ends(bytes: &[u8]) -> u64 {
     let feeds = memchr_iter(b'\n', bytes).count();
     let Some(first) = memchr(b'\r', bytes) else { return feeds as u64 };
     let rest = &bytes[first..];
-    let lone = rest.iter().zip(&rest[1..]).filter(|(a, b)| **a == b'\r' && **b != b'\n').count();
-    (feeds + lone + usize::from(rest.last() == Some(&b'\r'))) as u64
+    let mut lone = usize::from(rest.last() == Some(&b'\r'));
+    // In pieces whose count fits a byte: so they are counted many at a time.
+    for (some, next) in rest[..rest.len() - 1].chunks(128).zip(rest[1..].chunks(128)) {
+        let counts = some.iter().zip(next).map(|(a, b)| u8::from(*a == b'\r') & u8::from(*b != b'\n'));
+        lone += usize::from(counts.sum::<u8>());
+    }
+    (feeds + lone) as u64
 }
 
 /// Where the first line ends, without its line end.
@@ -213,6 +239,16 @@ mod tests {
         prop::collection::vec(byte, 0..80)
     }
 
+    /// Text with many quotes, most of them where they belong.
+    fn quoted() -> impl Strategy<Value = Vec<u8>> {
+        let words = ["\"a,b\"", "\"\"", "\"x\"\"y\"", "\"\r\n\"", "a", ",", ",", ",", "\n", "\r\n", "\r"];
+        let word = prop_oneof![
+            60 => prop::sample::select(words.to_vec()),
+            1 => prop::sample::select(vec!["\"", "a\"b", "\"a\"b\""]),
+        ];
+        prop::collection::vec(word, 0..600).prop_map(|words| words.concat().into_bytes())
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(3000))]
         #[test]
@@ -231,6 +267,21 @@ mod tests {
             // Lines are counted the same however they are cut.
             let sum: u64 = pieces.iter().map(|p| line_ends(p)).sum();
             prop_assert_eq!(sum, line_ends(&bytes));
+        }
+
+        #[test]
+        fn dense_quotes_are_searched_alike(bytes in quoted(), step in 1..2000usize, fill in 0..PIECE) {
+            let whole = by_csv_crate(&bytes, MARKS);
+            let apart: Vec<_> = cut(&bytes, MARKS, step).iter().flat_map(|p| by_csv_crate(p, MARKS)).collect();
+            prop_assert_eq!(&apart, &whole);
+            // Wherever the pieces of a search end.
+            let row = b"\"x\",\"y\"\n";
+            let mut far = row.repeat(fill / row.len());
+            far.extend_from_slice(&bytes);
+            let (mut one, mut other) = (Scan::default(), Scan::default());
+            one.advance(&far, MARKS, false);
+            other.sparse(&far, MARKS, b'"', false);
+            prop_assert_eq!((one.at, one.quoted, one.boundary), (other.at, other.quoted, other.boundary));
         }
 
         #[test]
@@ -272,6 +323,8 @@ mod tests {
 
     #[test]
     fn lines_are_counted_by_their_ends() {
+        assert_eq!(line_ends(&b"a\r\r\n".repeat(500)), 1000);
+        assert_eq!(line_ends(&b"\r".repeat(1000)), 1000);
         for (text, count) in [("", 0), ("a", 0), ("a\n", 1), ("a\r\nb\r\n", 2), ("\r\r\n\n\r", 4), ("a\rb", 1)] {
             assert_eq!(line_ends(text.as_bytes()), count, "{text:?}");
         }
