@@ -11,6 +11,18 @@ use memchr::{memchr2, memchr2_iter};
 /// Stands for a line end inside a string.
 const BROKEN: u8 = 0x1f;
 
+/// Bytes within an element that are more than one byte further on.
+const MEANS_SOMETHING: [bool; 256] = {
+    let mut table = [false; 256];
+    let marks = b"[]{},\"\n\r";
+    let mut i = 0;
+    while i < marks.len() {
+        table[marks[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
+
 /// Where the cutter stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -68,24 +80,27 @@ impl Elements {
 
     /// Goes on to the end of `bytes`.
     pub(super) fn advance(&mut self, bytes: &mut [u8]) -> Result<(), Fault> {
-        while let Some(&b) = bytes.get(self.at) {
-            self.place = match self.place {
+        while self.at < bytes.len() {
+            match self.place {
                 Place::Text(depth) => {
                     let len = memchr2(b'"', b'\\', &bytes[self.at..]).unwrap_or(bytes.len() - self.at);
                     mark_line_ends(&mut bytes[self.at..self.at + len]);
                     self.at += len;
-                    match bytes.get(self.at) {
-                        None => return Ok(()),
-                        Some(b'"') => Place::Inside(depth),
-                        Some(_) => Place::Escape(depth),
-                    }
+                    let Some(b) = bytes.get(self.at) else { return Ok(()) };
+                    self.place = if *b == b'"' { Place::Inside(depth) } else { Place::Escape(depth) };
                 }
                 Place::Escape(depth) => {
                     mark_line_ends(&mut bytes[self.at..=self.at]);
-                    Place::Text(depth)
+                    self.place = Place::Text(depth);
                 }
-                place => self.step(place, b, bytes)?,
-            };
+                place => {
+                    if matches!(place, Place::Inside(_)) {
+                        self.at += bytes[self.at..].iter().take_while(|b| !MEANS_SOMETHING[usize::from(**b)]).count();
+                    }
+                    let Some(b) = bytes.get(self.at) else { return Ok(()) };
+                    self.place = self.step(place, *b, bytes)?;
+                }
+            }
             self.at += 1;
         }
         Ok(())
