@@ -134,7 +134,10 @@ impl Head {
     fn read(input: &InputFile, declared: &Declared) -> Result<Self, Failure> {
         let unpacked = Unpacked::open(input, declared.compression, declared.max_expanded)?;
         let mut head = Self { stream: Stream::new(unpacked), window: Window::default() };
-        head.window.fill(&mut head.stream, SAMPLE_MAX)?;
+        // Of a small file not more than it has, and one byte so that its end shows.
+        let whole = usize::try_from(head.disk().size()).unwrap_or(SAMPLE_MAX).saturating_add(1);
+        let len = if head.stream.is_raw() { whole.min(SAMPLE_MAX) } else { SAMPLE_MAX };
+        head.window.fill(&mut head.stream, len)?;
         if head.window.len() == 0 {
             let what = if head.disk().size() == 0 { "the file is empty" } else { "the file unpacks to nothing" };
             return Err(head.refuse("empty", what));

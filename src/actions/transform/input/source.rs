@@ -7,6 +7,7 @@ use super::dialect::Header;
 use super::opening::{Opened, Settled, open_first, open_next, too_long};
 use super::records::line_ends;
 use super::reject::refuse;
+use super::window::Window;
 use super::{Declared, InputFile, RECORD_MAX};
 use crate::actions::transform::chunk::Chunk;
 use crate::actions::transform::table::Dialect;
@@ -99,12 +100,15 @@ impl Source {
         if buffer.capacity() > 4 * self.chunk {
             buffer = Vec::new(); // it held a record of unusual length
         }
-        let next = self.advance(buffer);
-        if let Err(failure) = &next {
+        self.advance(buffer).map_err(|failure| {
+            // What is wrong with a file that changed meanwhile says nothing about the file.
+            let failure = self.check_unchanged().err().unwrap_or(failure);
             self.failed = Some(Box::new(failure.clone()));
-            self.current = None;
-        }
-        next
+            if let Some(opened) = &mut self.current {
+                opened.window = Window::default();
+            }
+            failure
+        })
     }
 
     fn advance(&mut self, mut buffer: Vec<u8>) -> Result<Option<Chunk>, Failure> {
@@ -148,8 +152,8 @@ impl Source {
     pub fn position(&self) -> Option<Position> {
         let (file, seq) = (self.index, self.seq);
         match &self.current {
+            _ if self.failed.is_some() => None,
             Some(opened) => opened.can_resume().then_some(Position { file, byte: opened.byte, line: opened.line, seq }),
-            None if self.failed.is_some() => None,
             None => Some(Position { file, byte: 0, line: 1, seq }),
         }
     }
@@ -173,7 +177,7 @@ impl Source {
         Ok(())
     }
 
-    /// An error if the file that is read is not what it was: look here before a failure is put down to its content.
+    /// An error if the file that is read is not what it was: ask before bad rows are put down to its content.
     pub fn check_unchanged(&self) -> Result<(), Failure> {
         self.current.as_ref().map_or(Ok(()), |c| c.stream.disk().check_unchanged())
     }

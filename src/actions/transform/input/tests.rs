@@ -6,6 +6,8 @@ use crate::actions::transform::chunk::Chunk;
 use crate::model::Failure;
 use encoding_rs::{BIG5, EUC_KR, SHIFT_JIS, UTF_8, WINDOWS_1252};
 use proptest::prelude::*;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
 
 fn declared() -> Declared {
     Declared::default()
@@ -136,6 +138,21 @@ fn a_record_without_end_is_refused_in_bounded_memory() {
     assert_eq!(failure.message, "line 2, byte 5: a record longer than 16 MiB: perhaps its line ends are missing");
     let failure = self::failure("a.csv", &raw[5..].repeat(2));
     assert_eq!((failure.code.as_str(), failure.line), ("record_too_long", Some(1)), "in place of a header");
+}
+
+#[test]
+fn of_a_field_of_a_gigabyte_no_more_is_read_than_a_record_may_have() {
+    let files = Files::new();
+    let mut input = files.add("a.csv", b"");
+    let mut file = File::options().write(true).open(&input.path).unwrap();
+    file.write_all(b"id,v\n1,\"").unwrap();
+    file.write_all_at(b"x", (1 << 30) - 1).unwrap(); // what is between takes no room on the disk
+    input.size = 1 << 30;
+    let mut source = Source::open(vec![input], &declared(), 1024 * 1024).unwrap();
+    let failure = source.next(Vec::new()).unwrap_err();
+    assert_eq!((failure.code.as_str(), failure.line, failure.column), ("record_too_long", Some(2), Some(2)));
+    let (read, total) = source.progress();
+    assert!(total == 1 << 30 && (RECORD_MAX as u64..=2 * RECORD_MAX as u64).contains(&read), "{read}");
 }
 
 #[test]
