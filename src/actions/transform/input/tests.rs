@@ -24,6 +24,12 @@ fn text(name: &str, raw: &[u8]) -> (String, Source) {
 }
 
 #[test]
+fn workers_may_share_a_source_under_a_lock() {
+    fn is_send<T: Send>() {}
+    is_send::<Source>();
+}
+
+#[test]
 fn rows_start_behind_the_header() {
     let (rows, source) = text("a.csv", b"\xef\xbb\xbfid,\"na\nme\"\r\n1,2\r\n3,4");
     assert_eq!(rows, "1,2\r\n3,4");
