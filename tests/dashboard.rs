@@ -80,6 +80,8 @@ fn job(id: i64, state: JobState) -> JobView {
         not_before: None,
         rows: None,
         bytes_in: None,
+        rows_out: None,
+        rejected: 0,
         bytes_out: None,
         outputs: Vec::new(),
         error: (state == JobState::Failed).then(|| Failure::permanent("bad", "hostile \x1b[2J\x1b]0;title\x07 text")),
@@ -115,7 +117,15 @@ impl Reader for Fake {
 
     fn job(&self, id: JobId) -> Answer<JobDetail> {
         let job = job(id.0, if id.0 == 2 { JobState::Failed } else { JobState::Running });
-        ready(JobDetail { job, attempts: vec![], files: vec![], cause: None, actions: vec![], why: vec![] })
+        ready(JobDetail {
+            job,
+            attempts: vec![],
+            files: vec![],
+            rejects: vec![],
+            cause: None,
+            actions: vec![],
+            why: vec![],
+        })
     }
 
     fn input(&self, _: JobId, _: u64, _: u32) -> Answer<InputView> {

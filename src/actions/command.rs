@@ -194,7 +194,7 @@ impl Command {
             order.desk.child(ChildSpec { program, args, env, cwd, grace: self.grace, hide: secrets.clone() }).await?;
         self.exit.judge(&exit, &secrets)?;
         let note = output.map(|o| check_output(&o)).transpose()?.flatten();
-        Ok(Report { rows: None, note })
+        Ok(Report { note, ..Report::default() })
     }
 
     /// Fills in the values that only a command has, and opens the output. The file is closed again: the program

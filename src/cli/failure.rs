@@ -2,7 +2,7 @@
 
 use super::line::{Line, Style};
 use super::out::Out;
-use crate::model::{ContextLine, Failure, text};
+use crate::model::{ContextLine, Detail, Failure, text};
 use std::ops::Range;
 use unicode_width::UnicodeWidthStr;
 
@@ -34,6 +34,32 @@ pub(super) fn print(failure: &Failure, out: &mut Out) {
     }
     if others.len() > CAUSES_MAX {
         out.line(Line::of(Style::Dim, format!("  and {} more", others.len() - CAUSES_MAX)));
+    }
+}
+
+/// Prints records that were set aside: all that are known, for they are to be mended.
+pub(super) fn rejects(rejects: &[Detail], total: u64, out: &mut Out) {
+    if total == 0 {
+        return;
+    }
+    out.blank();
+    out.heading("rejected");
+    for reject in rejects {
+        let mut line = Line::from("  ");
+        let byte = reject.byte.map(|n| format!("byte {n}"));
+        let place = place(reject.line, reject.column, reject.column_name.as_deref());
+        let place: Vec<String> = place.into_iter().chain(byte).collect();
+        if !place.is_empty() {
+            line.push(Style::Plain, format!("{}: ", place.join(", ")));
+        }
+        out.line(line.and(Style::Warn, &reject.message));
+        if let Some(raw) = &reject.raw {
+            out.line(Line::of(Style::Dim, format!("    | {}", window(raw, None).0)));
+        }
+    }
+    let rest = total.saturating_sub(rejects.len() as u64);
+    if rest > 0 {
+        out.line(Line::of(Style::Dim, format!("  and {} more", text::count(rest))));
     }
 }
 

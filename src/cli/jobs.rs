@@ -204,6 +204,9 @@ impl List {
         if let Some(error) = &job.error {
             self.table.below(Line::of(style, text::cut(&text::escape(&error.message), ERROR_MAX)));
         }
+        if job.rejected > 0 {
+            self.table.below(Line::of(Style::Warn, format!("{} rejected", human::count(job.rejected))));
+        }
         if let Some(why) = job.held.as_ref().or(job.reason.as_ref()) {
             self.table.below(Line::of(Style::Dim, why));
         }

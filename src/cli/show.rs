@@ -31,6 +31,7 @@ pub(super) async fn show(id: JobId, backend: &Backend, out: &mut Out) -> Result<
         out.blank();
         failure::print(error, out);
     }
+    failure::rejects(&detail.rejects, detail.job.rejected, out);
     if let Some(cause) = &detail.cause {
         out.line(
             Line::of(Style::Strong, "same cause: ")
@@ -70,6 +71,8 @@ fn facts(job: &JobView, out: &mut Out) {
     let mut work = Vec::new();
     work.extend(job.duration_ms.map(|ms| format!("took {}", human::millis(ms))));
     work.extend(job.rows.map(|n| human::plural(n, "row")));
+    work.extend(job.rows_out.map(|n| format!("{} written", human::plural(n, "row"))));
+    work.extend((job.rejected > 0).then(|| format!("{} rejected", human::count(job.rejected))));
     work.extend(job.bytes_in.map(|n| format!("{} in", human::bytes(n))));
     work.extend(job.bytes_out.map(|n| format!("{} out", human::bytes(n))));
     if !work.is_empty() {

@@ -164,6 +164,18 @@ async fn show_shows_the_place() {
 }
 
 #[tokio::test]
+async fn show_lists_what_was_rejected() {
+    let fake = FakePorts::default();
+    *fake.detail.lock().unwrap() = Some(sample::with_rejects(5));
+    insta::assert_snapshot!(run(&fake, "show 5").await);
+    let text = run(&fake, "show 5 --json").await;
+    let shown: serde_json::Value = serde_json::from_str(text.strip_prefix("exit 0\n").unwrap()).unwrap();
+    assert_eq!((&shown["job"]["rejected"], &shown["rejects"][1]["byte"]), (&2.into(), &1266.into()));
+    fake.jobs.lock().unwrap().insert(0, sample::with_rejects(9).job);
+    assert!(run(&fake, "jobs --limit 1").await.contains("2 rejected"));
+}
+
+#[tokio::test]
 async fn unknown_jobs_are_exit_code_1() {
     let fake = FakePorts::default();
     let expected = "exit 1\n--- stderr\nerror: no such job: 5000\n  hint: list them with `shiftboss jobs`\n";

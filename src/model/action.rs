@@ -5,7 +5,7 @@ mod desk;
 
 pub use desk::{ChildExit, ChildSpec, Desk, Grant, OUTPUT_BUSY, OnExists};
 
-use super::{Block, Failure, JobId, RunId, Template, Vars};
+use super::{Block, Detail, Failure, JobId, RunId, Template, Vars};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
@@ -109,9 +109,15 @@ pub struct OutputFile {
 /// What a successful attempt reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Records processed, where the action counts them.
+    /// Records read, good and bad, where the action counts them.
     pub rows: Option<u64>,
-    /// One line for the log, for example `1,041 rows, 3 columns`.
+    /// Records written, where the action counts them.
+    pub rows_out: Option<u64>,
+    /// Records that were set aside.
+    pub rejected: u64,
+    /// The first of them, each with its place and its reason; what is beyond [`Failure::CAUSES_MAX`] is not kept.
+    pub rejects: Vec<Detail>,
+    /// One line for the log, for example `1,041 rows, 3 columns`; how many were set aside is added to it.
     pub note: Option<String>,
 }
 

@@ -82,6 +82,18 @@ pub struct Detail {
     pub raw: Option<String>,
 }
 
+impl Detail {
+    /// The same with texts no longer than those of a [`Failure`].
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.message = super::text::cut(&self.message, Failure::MESSAGE_MAX).into_owned();
+        let cut = |text: String| super::text::cut(&text, Failure::RAW_MAX).into_owned();
+        self.column_name = self.column_name.map(cut);
+        self.raw = self.raw.map(cut);
+        self
+    }
+}
+
 /// A line around the failing one, as it stood when the job failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextLine {

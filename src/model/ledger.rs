@@ -4,7 +4,7 @@
 use super::action::BoxFuture;
 use super::job::{Claimed, JobFile, Landed, Move, Placing};
 use super::view::{Done, Selection};
-use super::{Failure, Filter, JobId, JobState, Millis, OnInterrupt, Outcome, RunId, SelectionId, TaskName};
+use super::{Detail, Failure, Filter, JobId, JobState, Millis, OnInterrupt, Outcome, RunId, SelectionId, TaskName};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -174,8 +174,14 @@ pub struct Decision {
     pub charged: bool,
     /// When.
     pub at: Millis,
-    /// Records processed.
+    /// Records read.
     pub rows: Option<u64>,
+    /// Records written.
+    pub rows_out: Option<u64>,
+    /// Records that were set aside.
+    pub rejected: u64,
+    /// The first of them.
+    pub rejects: Vec<Detail>,
     /// Size of the input.
     pub bytes_in: Option<u64>,
     /// The outputs.
@@ -201,6 +207,9 @@ impl Decision {
             charged: true,
             at,
             rows: None,
+            rows_out: None,
+            rejected: 0,
+            rejects: Vec::new(),
             bytes_in: None,
             outputs: Vec::new(),
             exit: None,

@@ -63,6 +63,8 @@ pub fn job(id: i64, state: JobState) -> JobView {
         duration_ms: Some(312),
         not_before: None,
         rows: Some(13),
+        rows_out: None,
+        rejected: 0,
         bytes_in: Some(4_300),
         bytes_out: None,
         outputs: vec![],
@@ -120,6 +122,7 @@ pub fn detail(id: i64) -> JobDetail {
             open: 2,
             total: 14,
         }),
+        rejects: Vec::new(),
         actions: vec![ActionView {
             at: ago(100),
             uid: 1000,
@@ -130,6 +133,23 @@ pub fn detail(id: i64) -> JobDetail {
         }],
         why: vec!["it failed, and an operator decides".into()],
     }
+}
+
+/// Everything about a job that succeeded and set records aside.
+pub fn with_rejects(id: i64) -> JobDetail {
+    let reject = |line, byte, value: &str| Detail {
+        message: format!("not a whole number: \"{value}\""),
+        line: Some(line),
+        byte: Some(byte),
+        column: Some(3),
+        column_name: Some("value".into()),
+        raw: Some(format!("{line},포도 상자,{value}")),
+    };
+    let mut detail = detail(id);
+    detail.job = JobView { rows_out: Some(11), rejected: 2, ..job(id, JobState::Succeeded) };
+    let attempt = &mut detail.attempts[0];
+    (attempt.outcome, attempt.class, attempt.error) = (Some("succeeded".into()), None, None);
+    JobDetail { rejects: vec![reject(7, 1204, "12x"), reject(9, 1266, "-")], cause: None, why: Vec::new(), ..detail }
 }
 
 /// The state of a busy supervisor.

@@ -7,7 +7,7 @@ mod log;
 pub use flow::{Gauges, ProgressView, Throughput, Tick};
 pub use log::{LogLine, LogsPage};
 
-use super::{CauseId, ContextLine, Failure, FailureClass, JobId, JobState, RunId, SelectionId};
+use super::{CauseId, ContextLine, Detail, Failure, FailureClass, JobId, JobState, RunId, SelectionId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -114,8 +114,14 @@ pub struct JobView {
     /// Not before this time, for a waiting job.
     #[serde(default)]
     pub not_before: Option<String>,
-    /// Records processed.
+    /// Records read.
     pub rows: Option<u64>,
+    /// Records written.
+    #[serde(default)]
+    pub rows_out: Option<u64>,
+    /// Records that were set aside.
+    #[serde(default)]
+    pub rejected: u64,
     /// Size of the input in bytes.
     pub bytes_in: Option<u64>,
     /// Size of the outputs in bytes.
@@ -234,6 +240,9 @@ pub struct JobDetail {
     pub attempts: Vec<AttemptView>,
     /// Its files.
     pub files: Vec<FileView>,
+    /// The first records that were set aside, where it succeeded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejects: Vec<Detail>,
     /// What the open failures share.
     pub cause: Option<CauseView>,
     /// What operators did to it, oldest first.

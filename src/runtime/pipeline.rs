@@ -219,7 +219,11 @@ fn line(p: &Prepared, state: JobState) -> Option<(Level, String)> {
         Verdict::Place { outcome: Outcome::Succeeded, .. } => {
             let rows = || p.decision.rows.map(|n| format!("{} rows", text::count(n)));
             let what = p.note.as_deref().map(|note| text::escape(note).into_owned()).or_else(rows);
-            Some((Level::Info, format!("succeeded {label}{}", what.map_or_else(String::new, |w| format!(": {w}")))))
+            let what = what.map_or_else(String::new, |w| format!(": {w}"));
+            match p.decision.rejected {
+                0 => Some((Level::Info, format!("succeeded {label}{what}"))),
+                n => Some((Level::Warn, format!("succeeded {label}{what}, {} rejected", text::count(n)))),
+            }
         }
         Verdict::Place { outcome: Outcome::Failed, failure, .. } => {
             Some((Level::Error, format!("failed {label}: {}", failure.as_ref().map_or_else(String::new, because))))

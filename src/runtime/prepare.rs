@@ -15,7 +15,7 @@ use crate::files::names::{RECORD, temp_name};
 use crate::files::reserve::Reservation;
 use crate::model::job::{Claimed, Facts, Move, MoveKind};
 use crate::model::ledger::{Decision, Fence, OutputRecord, Verdict};
-use crate::model::{Failure, Millis, OnExists, OnInterrupt, Outcome, Task, Template, Vars, crash};
+use crate::model::{Detail, Failure, Millis, OnExists, OnInterrupt, Outcome, Task, Template, Vars, crash};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -167,7 +167,10 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
     decision.log_ref = left.log_ref;
     let mut note = None;
     if let Ruling::Succeed(report) = &ruling {
-        (decision.rows, note) = (report.rows, report.note.clone());
+        (decision.rows, decision.rows_out, decision.rejected) = (report.rows, report.rows_out, report.rejected);
+        let first = report.rejects.iter().take(Failure::CAUSES_MAX);
+        decision.rejects = first.cloned().map(Detail::bounded).collect();
+        note.clone_from(&report.note);
     }
     let mut prepared = Prepared { decision, claimed, task, vars, held, taken, drop, note };
     if let Some(e) = unwritten {

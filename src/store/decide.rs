@@ -136,7 +136,7 @@ impl Txn<'_> {
         self.sql(
             "UPDATE job SET state = 3, rank = 1, spent = ?2, outcome = ?3, cause = ?4, rows = coalesce(?5, rows),
                     bytes_in = coalesce(?6, bytes_in), bytes_out = ?7, rev = ?8, not_before = NULL, held = NULL, finished_at = NULL, reason = ?9,
-                    keeps_file = ?10 WHERE id = ?1",
+                    keeps_file = ?10, rows_out = ?11, rejected = ?12 WHERE id = ?1",
         )?
         .execute((
             d.job,
@@ -149,6 +149,8 @@ impl Txn<'_> {
             rev,
             reason,
             keeps_file,
+            d.rows_out.map(amount),
+            amount(d.rejected),
         ))?;
         self.moved(row.task, (row.state, row.spent), (JobState::Placing, spent));
         self.insert_moves(d.job, row.attempt, moves)?;
@@ -226,9 +228,10 @@ impl Txn<'_> {
     ) -> Result<(), StoreError> {
         let Fence::Attempt(n) = d.fence else { return Ok(()) };
         let error = failure.and_then(|f| serde_json::to_string(f).ok());
+        let rejects = (!d.rejects.is_empty()).then(|| serde_json::to_string(&d.rejects).ok()).flatten();
         self.sql(
             "UPDATE attempt SET ended_at = coalesce(ended_at, ?3), outcome = CASE outcome WHEN 'crashed' THEN outcome ELSE ?4 END, class = ?5, code = ?6, charged = ?7, exit = ?8, error = ?9,
-                    log_head = ?10, log_ref = ?11 WHERE job = ?1 AND n = ?2",
+                    log_head = ?10, log_ref = ?11, rejects = ?12 WHERE job = ?1 AND n = ?2",
         )?
         .execute((
             d.job,
@@ -242,6 +245,7 @@ impl Txn<'_> {
             error,
             d.log_head.as_deref(),
             d.log_ref.as_deref().map(blob),
+            rejects,
         ))?;
         Ok(())
     }

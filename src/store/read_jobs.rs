@@ -7,7 +7,7 @@ use crate::clock::rfc3339;
 use crate::model::ledger::StoreError;
 use crate::model::ports::JobsQuery;
 use crate::model::view::{ActionView, AttemptView, CauseView, FileView, JobDetail, JobView, JobsPage};
-use crate::model::{CauseId, Failure, FailureClass, JobId, JobState, Millis, RunId, text};
+use crate::model::{CauseId, Detail, Failure, FailureClass, JobId, JobState, Millis, RunId, text};
 use base64::Engine;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
@@ -24,7 +24,8 @@ pub(super) const BY_PATH: &str =
     "SELECT DISTINCT job FROM job_file WHERE path = ?1 AND (?2 IS NULL OR root = ?2) ORDER BY job DESC LIMIT ?3";
 
 const COLUMNS: &str = "j.id, j.run, t.name, t.action, j.state, j.input_label, j.attempt, j.spent, j.max_spent, j.created_at, j.started_at,
-  j.finished_at, j.not_before, j.rows, j.bytes_in, j.bytes_out, j.held, j.maybe_repeated, j.reason, j.rev, a.error, a.ended_at";
+  j.finished_at, j.not_before, j.rows, j.bytes_in, j.bytes_out, j.held, j.maybe_repeated, j.reason, j.rev, a.error, a.ended_at,
+  j.rows_out, j.rejected";
 const FROM: &str = "job j JOIN task t ON t.id = j.task LEFT JOIN attempt a ON a.job = j.id AND a.n = j.attempt";
 
 impl Queries {
@@ -62,6 +63,7 @@ impl Queries {
             Ok(Some(JobDetail {
                 attempts: attempts(conn, id, now)?,
                 files: files(conn, id)?,
+                rejects: if job.rejected > 0 { rejects(conn, id)? } else { Vec::new() },
                 cause: cause(conn, id)?,
                 actions: actions(conn, id)?,
                 why: Vec::new(),
@@ -211,6 +213,8 @@ fn job_view(r: &Row<'_>, now: Millis) -> rusqlite::Result<JobView> {
         duration_ms: started.zip(until).map(|(s, u)| u64::try_from(u.since(s).as_millis()).unwrap_or(u64::MAX)),
         not_before: r.get::<_, Option<Millis>>(12)?.map(rfc3339),
         rows: r.get(13)?,
+        rows_out: r.get(22)?,
+        rejected: r.get(23)?,
         bytes_in: r.get(14)?,
         bytes_out: r.get(15)?,
         outputs: Vec::new(),
@@ -259,6 +263,13 @@ fn attempts(conn: &Connection, id: JobId, now: Millis) -> rusqlite::Result<Vec<A
         })
     })?;
     rows.collect()
+}
+
+/// What the last attempt set aside.
+fn rejects(conn: &Connection, id: JobId) -> rusqlite::Result<Vec<Detail>> {
+    let mut stmt = conn.prepare_cached("SELECT rejects FROM attempt WHERE job = ?1 ORDER BY n DESC LIMIT 1")?;
+    let text: Option<String> = stmt.query_map([id], |r| r.get(0))?.next().transpose()?.flatten();
+    Ok(text.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default())
 }
 
 fn files(conn: &Connection, id: JobId) -> rusqlite::Result<Vec<FileView>> {

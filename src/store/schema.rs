@@ -8,7 +8,7 @@ pub const APPLICATION_ID: i32 = 0x5348_4242;
 pub const SCHEMA: i64 = STEPS.len() as i64;
 
 /// The steps, oldest first.
-pub const STEPS: &[&str] = &[V1];
+pub const STEPS: &[&str] = &[V1, V2];
 
 /// Times are milliseconds UTC; states are the numbers of `model::state`; paths and names are bytes.
 /// `job_file.dir`: 0 in, 1 out, 2 processed, 3 failed, 4 error record. Of an input, `ord` 0 is where the file is taken
@@ -78,4 +78,16 @@ CREATE TABLE action(id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, u
 CREATE TABLE action_job(job INTEGER NOT NULL, action INTEGER NOT NULL, PRIMARY KEY(job, action)) WITHOUT ROWID;
 CREATE INDEX action_job_action ON action_job(action);
 CREATE TABLE selection(id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, uid INTEGER NOT NULL, filter TEXT NOT NULL, rev INTEGER NOT NULL);
+";
+
+/// What is set aside of an input is told; a job cut off may go on where its outputs were known to be on the disk.
+/// `checkpoint.files`: JSON, the outputs in the order they were opened. Nothing was ever in the table of step 1.
+const V2: &str = r"
+ALTER TABLE job ADD COLUMN rows_out INTEGER;
+ALTER TABLE job ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN rejects TEXT;
+
+DROP TABLE checkpoint;
+CREATE TABLE checkpoint(job INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, config_hash TEXT NOT NULL, ino INTEGER, size INTEGER,
+  mtime_ns INTEGER, files TEXT NOT NULL, state BLOB NOT NULL, at INTEGER NOT NULL);
 ";

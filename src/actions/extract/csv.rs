@@ -65,7 +65,7 @@ pub(super) fn extract(
         ..Sidecar::new(input, "csv", source.offset(), source.digest())
     })?;
     let note = format!("{}, {}, {encoding}", counted(rows, "row"), counted(columns as u64, "column"));
-    Ok(Report { rows: Some(rows), note: Some(note) })
+    Ok(Report { rows: Some(rows), note: Some(note), ..Report::default() })
 }
 
 /// An error if the first line holds a NUL: a spreadsheet or an archive under the wrong name.

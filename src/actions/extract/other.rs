@@ -22,7 +22,8 @@ pub(super) fn extract(
     let (size, digest) = (source.offset(), source.digest());
     Sink::new(source.desk, target, options.on_exists, false)
         .finish(|_| Sidecar::new(input, file_type.name(), size, digest))?;
-    Ok(Report { rows: None, note: Some(format!("{}, {} bytes", file_type.name(), grouped(size))) })
+    let note = format!("{}, {} bytes", file_type.name(), grouped(size));
+    Ok(Report { note: Some(note), ..Report::default() })
 }
 
 #[cfg(test)]

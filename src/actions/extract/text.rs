@@ -83,7 +83,7 @@ pub(super) fn extract(
         ..Sidecar::new(input, "text", source.offset(), source.digest())
     })?;
     let note = format!("{}, {}, {encoding}", counted(lines, "line"), counted(words, "word"));
-    Ok(Report { rows: None, note: Some(note) })
+    Ok(Report { note: Some(note), ..Report::default() })
 }
 
 fn not_text(source: &Source<'_>, line: u64) -> Failure {

@@ -76,6 +76,10 @@ async fn the_wire_is_pinned() {
             let value: serde_json::Value = serde_json::from_str(&body).unwrap();
             insta::assert_snapshot!(format!("get_{name}"), serde_json::to_string_pretty(&value).unwrap());
         }
+        *fake.detail.lock().unwrap() = Some(sample::with_rejects(5));
+        let (_, body) = ask(&client, "GET", "/v1/jobs/5", "", "").await;
+        let value: serde_json::Value = serde_json::from_str(&body).unwrap();
+        insta::assert_snapshot!("get_job_with_rejects", serde_json::to_string_pretty(&value["rejects"]).unwrap());
     })
     .await;
     let tick = serde_json::to_value(sample::tick(7)).unwrap();

@@ -1,18 +1,32 @@
-//! A database of schema 1, kept as a file: every later version opens it, brings it forward and reads what is in it.
+//! A database of every schema, kept as a file: every later version opens it, brings it forward and reads what is in it.
 //!
-//! `tests/fixtures/store-v1.db` was made by [`make`] and is never made anew once a version with schema 1 is released;
-//! a later schema gets a file of its own.
+//! The first run after a step was added to the schema makes `tests/fixtures/store-vN.db` and says so; the file belongs
+//! into the same commit. It is never made anew once a version with that schema is released.
 
 use super::audit::{audit, number};
 use super::*;
+use crate::model::Detail;
 use crate::model::ledger::OutputRecord;
 use crate::store::schema::SCHEMA;
 
-fn file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store-v1.db")
+fn file(schema: i64) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-v{schema}.db"))
 }
 
-/// Jobs in every state, a run with a follower, a cause, an action, a selection, a pause.
+/// A copy of the file of a schema, to be opened.
+fn copy(schema: i64) -> (TempDir, PathBuf) {
+    let dir = folder();
+    let path = dir.path().join("store.db");
+    std::fs::copy(file(schema), &path).unwrap();
+    (dir, path)
+}
+
+fn rejects() -> Vec<Detail> {
+    let reject = Detail { message: "not a whole number: \"12x\"".into(), line: Some(7), ..Detail::default() };
+    vec![Detail { byte: Some(120), column: Some(3), raw: Some("7,a,12x".into()), ..reject }]
+}
+
+/// Jobs in every state, a run with a follower, a cause, an action, a selection, a pause, rejected records.
 fn fill(store: &Store) {
     ok(store.configure(vec![task("a", None), task("then", Some((&["a"], AfterOn::AllOk)))], Millis(0)));
     ok(store.recover("host-a".into(), "boot-1".into(), Millis(5)));
@@ -23,6 +37,7 @@ fn fill(store: &Store) {
         d.outputs =
             vec![OutputRecord { path: format!("/srv/out/{}.json", c.job).into(), ino: 50, size: 12, mtime_ns: 7 }];
         (d.rows, d.bytes_in) = (Some(3), Some(11));
+        (d.rows_out, d.rejected, d.rejects) = (Some(2), 1, rejects());
         ok(store.decide(vec![d]));
     };
     success(&jobs[0]);
@@ -46,10 +61,17 @@ fn fill(store: &Store) {
     ok(store.set_paused("then".into(), operator(None), true));
 }
 
-/// Makes the file: `cargo test --lib -- --ignored make_the_database_of_this_schema`.
+/// The definition of everything in a database.
+fn definition(store: &Store) -> Vec<(String, String)> {
+    let all = store.queries().with(|conn| {
+        let mut stmt = conn.prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name")?;
+        stmt.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
+    });
+    all.unwrap()
+}
+
 #[test]
-#[ignore = "makes a fixture; not a check"]
-fn make_the_database_of_this_schema() {
+fn there_is_a_database_of_this_schema() {
     let dir = folder();
     let path = dir.path().join("store.db");
     let store = Store::open(&path).unwrap();
@@ -57,15 +79,32 @@ fn make_the_database_of_this_schema() {
     audit(&store);
     store.close();
     drop(store);
-    std::fs::create_dir_all(file().parent().unwrap()).unwrap();
-    std::fs::copy(path, file().with_file_name(format!("store-v{SCHEMA}.db"))).unwrap();
+    if !file(SCHEMA).exists() {
+        std::fs::create_dir_all(file(SCHEMA).parent().unwrap()).unwrap();
+        std::fs::copy(&path, file(SCHEMA)).unwrap();
+        panic!(
+            "there was no database of schema {SCHEMA}: it has been made, commit it with the step: {:?}",
+            file(SCHEMA)
+        );
+    }
+    let (_dir, kept) = copy(SCHEMA);
+    let version: i64 = rusqlite::Connection::open(&kept)
+        .unwrap()
+        .query_row("SELECT user_version FROM pragma_user_version", [], |r| r.get(0))
+        .unwrap();
+    assert_eq!(version, SCHEMA, "it is a database of this schema, not one that would be brought forward");
+    assert_eq!(definition(&Store::open(&kept).unwrap()), definition(&Store::open(&path).unwrap()), "a step was edited");
 }
 
 #[test]
-fn a_database_of_schema_1_is_opened_and_read() {
-    let dir = folder();
-    let path = dir.path().join("store.db");
-    std::fs::copy(file(), &path).unwrap();
+fn a_database_of_every_schema_is_opened_and_read() {
+    for schema in 1..=SCHEMA {
+        read(schema);
+    }
+}
+
+fn read(schema: i64) {
+    let (_dir, path) = copy(schema);
     let store = Store::open(&path).unwrap();
     audit(&store);
     assert_eq!(number(&store, "SELECT user_version FROM pragma_user_version"), SCHEMA);
@@ -79,8 +118,11 @@ fn a_database_of_schema_1_is_opened_and_read() {
     assert_eq!((failed.cause.unwrap().open, failed.attempts[0].node.as_str()), (1, "host-a"));
     let skipped = store.queries().job(JobId(8), Millis(100)).unwrap().unwrap();
     assert_eq!(skipped.actions[0].reason.as_deref(), Some("not needed"));
-    let succeeded = store.queries().job(JobId(1), Millis(100)).unwrap().unwrap().job;
+    let detail = store.queries().job(JobId(1), Millis(100)).unwrap().unwrap();
+    let succeeded = detail.job;
     assert_eq!((succeeded.outputs, succeeded.rows), (vec!["/srv/out/1.json".to_owned()], Some(3)));
+    let told = if schema < 2 { (None, 0, Vec::new()) } else { (Some(2), 1, rejects()) };
+    assert_eq!((succeeded.rows_out, succeeded.rejected, detail.rejects), told, "schema {schema}");
 
     ok(store.configure(vec![task("a", None), task("then", Some((&["a"], AfterOn::AllOk)))], Millis(0)));
     let left = ok(store.recover("host-a".into(), "boot-2".into(), Millis(100)));
@@ -98,16 +140,10 @@ fn a_database_of_schema_1_is_opened_and_read() {
 
 #[test]
 fn a_database_that_was_brought_forward_is_like_a_new_one() {
-    let dir = folder();
-    let path = dir.path().join("store.db");
-    std::fs::copy(file(), &path).unwrap();
-    let schema = |store: &Store| -> Vec<(String, String)> {
-        let all = store.queries().with(|conn| {
-            let mut stmt = conn.prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name")?;
-            stmt.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
-        });
-        all.unwrap()
-    };
     let (_new_dir, new) = store();
-    assert_eq!(schema(&Store::open(&path).unwrap()), schema(&new), "a released step was edited");
+    for schema in 1..=SCHEMA {
+        let (_dir, path) = copy(schema);
+        let brought = definition(&Store::open(&path).unwrap());
+        assert_eq!(brought, definition(&new), "schema {schema}: a released step was edited");
+    }
 }

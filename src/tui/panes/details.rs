@@ -18,6 +18,8 @@ pub struct Details;
 
 /// Single causes shown before the rest is counted.
 const CAUSES_SHOWN: usize = 10;
+/// Rejected records shown beside the list before the rest is counted.
+const REJECTS_SHOWN: usize = 3;
 /// Lines of a job's own output shown.
 const OUTPUT_SHOWN: usize = 40;
 
@@ -123,6 +125,7 @@ fn lines(app: &App, width: usize) -> Vec<Line<'static>> {
         failure(&mut page, error, &job.input);
     }
     if let Some(detail) = detail {
+        rejects(&mut page, app, detail);
         rest(&mut page, app, detail, attempt);
     } else if let Some((_, why)) = &app.detail_error {
         page.gap();
@@ -265,6 +268,38 @@ fn field(record: &str, column: u64) -> Option<std::ops::Range<usize>> {
     (n == column).then_some(start..record.len())
 }
 
+/// The records that were set aside: the first few at a glance, all that are kept once the pane has the focus.
+fn rejects(page: &mut Page<'_>, app: &App, detail: &JobDetail) {
+    let total = detail.job.rejected;
+    if total == 0 {
+        return;
+    }
+    page.gap();
+    let all = app.focus == PaneId::Details;
+    let shown = if all { detail.rejects.len() } else { detail.rejects.len().min(REJECTS_SHOWN) };
+    page.row(Meaning::Attention, &format!("{} row{} rejected", time::count(total), plural(total)));
+    for reject in &detail.rejects[..shown] {
+        let mut place: Vec<String> = reject.line.map(|n| format!("line {n}")).into_iter().collect();
+        place.extend(match (reject.column, &reject.column_name) {
+            (Some(n), Some(name)) => Some(format!("column {n} \"{name}\"")),
+            (Some(n), None) => Some(format!("column {n}")),
+            (None, name) => name.as_ref().map(|name| format!("column \"{name}\"")),
+        });
+        place.extend(reject.byte.map(|n| format!("byte {}", time::count(n))));
+        let place = if place.is_empty() { String::new() } else { format!("{}: ", place.join(", ")) };
+        page.wrap(Meaning::Plain, &format!("  {place}{}", reject.message), 3);
+        if let Some(raw) = &reject.raw {
+            page.row(Meaning::Dim, &format!("  {} {raw}", page.theme.glyphs.frame[5]));
+        }
+    }
+    let rest = total.saturating_sub(shown as u64);
+    if rest > 0 && !all && detail.rejects.len() > shown {
+        page.row(Meaning::Dim, &format!("  and {} more: Enter", time::count(rest)));
+    } else if rest > 0 {
+        page.row(Meaning::Dim, &format!("  and {} more", time::count(rest)));
+    }
+}
+
 fn rest(page: &mut Page<'_>, app: &App, detail: &JobDetail, attempt: Option<&AttemptView>) {
     let now = app.now();
     if !detail.why.is_empty() && !detail.job.state.is_settled() {
@@ -301,7 +336,7 @@ fn rest(page: &mut Page<'_>, app: &App, detail: &JobDetail, attempt: Option<&Att
     }
     let job = &detail.job;
     let size = job.bytes_in.map(time::bytes);
-    let rows = job.rows.map(|n| format!("{} row{}", time::count(n), plural(n)));
+    let rows = job.rows.map(|n| super::queue::rows(n, job.rows_out, None));
     let facts: Vec<String> = size.into_iter().chain(rows).collect();
     if !facts.is_empty() {
         page.fact("size", &facts.join(", "));

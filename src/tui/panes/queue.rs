@@ -199,6 +199,10 @@ fn second_line(progress: &HashMap<JobId, ProgressView>, job: &JobView) -> Vec<(S
     if let Some(reason) = reason(job) {
         return vec![reason];
     }
+    if job.rejected > 0 {
+        let rows = job.rows.map(|n| format!(", {}", rows(n, job.rows_out, None)));
+        return rejected(job.rejected, rows.unwrap_or_default());
+    }
     let Some(p) = progress.get(&job.id).filter(|_| job.state == JobState::Running) else { return Vec::new() };
     // Short work has no speed: its row keeps its height.
     if p.rows == 0 || p.rows_per_second.is_none() {
@@ -210,19 +214,29 @@ fn second_line(progress: &HashMap<JobId, ProgressView>, job: &JobView) -> Vec<(S
     let rest = rest.join(", ");
     match p.rejected {
         0 => vec![(rest, Meaning::Dim)],
-        n => vec![(format!("{} rejected", time::count(n)), Meaning::Attention), (format!(", {rest}"), Meaning::Dim)],
+        n => rejected(n, format!(", {rest}")),
     }
+}
+
+fn rejected(n: u64, rest: String) -> Vec<(String, Meaning)> {
+    vec![(format!("{} rejected", time::count(n)), Meaning::Attention), (rest, Meaning::Dim)]
 }
 
 /// Rows in, out and each second.
 #[must_use]
 pub fn flow(p: &ProgressView) -> String {
-    let mut out = vec![match p.rows_out {
-        Some(_) => format!("{} rows in", time::count(p.rows)),
-        None => format!("{} row{}", time::count(p.rows), plural(p.rows)),
+    rows(p.rows, p.rows_out, p.rows_per_second)
+}
+
+/// `612,000 rows in, 598,120 out, 1.2M/s`, as far as it is known.
+#[must_use]
+pub fn rows(n: u64, written: Option<u64>, per_second: Option<u64>) -> String {
+    let mut out = vec![match written {
+        Some(_) => format!("{} row{} in", time::count(n), plural(n)),
+        None => format!("{} row{}", time::count(n), plural(n)),
     }];
-    out.extend(p.rows_out.map(|n| format!("{} out", time::count(n))));
-    out.extend(p.rows_per_second.map(|n| format!("{}/s", time::short(n))));
+    out.extend(written.map(|n| format!("{} out", time::count(n))));
+    out.extend(per_second.map(|n| format!("{}/s", time::short(n))));
     out.join(", ")
 }
 

@@ -8,7 +8,7 @@ use crate::model::view::{
     ActionView, AttemptView, Banner, CauseView, Counts, FileView, Gauges, Gravity, JobDetail, JobView, LogLine,
     LogsPage, Paused, ProgressView, Status, TaskView, Throughput, Tick,
 };
-use crate::model::{CauseId, ContextLine, Failure, FailureClass, JobId, JobState, Millis, RunId};
+use crate::model::{CauseId, ContextLine, Detail, Failure, FailureClass, JobId, JobState, Millis, RunId};
 
 /// A time of day in this host's zone, so that screens are the same wherever the tests run.
 pub fn at(hour: u32, minute: u32, second: u32) -> Millis {
@@ -46,6 +46,8 @@ pub fn job(id: i64, state: JobState) -> JobView {
         not_before: None,
         rows: None,
         bytes_in: Some(4_100_000),
+        rows_out: None,
+        rejected: 0,
         bytes_out: None,
         outputs: Vec::new(),
         error: None,
@@ -256,6 +258,25 @@ pub fn tick(rev: i64) -> Tick {
     }
 }
 
+/// A job that set rows aside.
+pub fn with_rejects() -> Vec<JobView> {
+    let mut rows = busy_rows();
+    let done = JobView { finished_at: Some(stamp(14, 2, 0)), spent: 1, attempt: 1, ..job(18_341, JobState::Succeeded) };
+    rows.insert(0, JobView { rows: Some(612_000), rows_out: Some(611_988), rejected: 12, ..done });
+    rows
+}
+
+fn reject(n: u64) -> Detail {
+    Detail {
+        message: "not a whole number: \"12x\"".into(),
+        line: Some(n * 7),
+        byte: Some(n * 1_204),
+        column: Some(3),
+        column_name: Some("value".into()),
+        raw: Some(format!("{n},포도 상자,12x")),
+    }
+}
+
 pub fn detail(job: JobView) -> JobDetail {
     let file =
         |role: &str, path: String| FileView { role: role.into(), path, size: Some(4_100_000), at: stamp(14, 0, 2) };
@@ -288,6 +309,7 @@ pub fn detail(job: JobView) -> JobDetail {
             open: 2,
             total: 7,
         }),
+        rejects: (1..=job.rejected.min(100)).map(reject).collect(),
         actions: vec![ActionView {
             at: stamp(13, 58, 0),
             uid: 1000,

@@ -53,6 +53,12 @@ fn a_running_job_in_detail() {
 }
 
 #[test]
+fn rows_that_were_set_aside() {
+    shoot("aside", |_| {}, with_rejects);
+    shoot("rejects", |b| b.keys("enter"), with_rejects);
+}
+
+#[test]
 fn banners() {
     shoot(
         "banners",
