@@ -17,8 +17,6 @@ use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 use std::fmt::Write;
 
-/// Longest text that is stored as one piece.
-const SHORT: usize = PIECE;
 /// Room that the cells of a column need beside long text: the largest of all kinds, and quotes.
 pub(super) const CELL: usize = if NUMBER > TIME { NUMBER } else { TIME } + 2;
 
@@ -66,6 +64,8 @@ pub(super) struct Column<'a> {
     cells: Cells<'a>,
     nulls: Option<NullBuffer>,
     manner: Manner,
+    /// The first row whose value has no text, and was left out.
+    failed: Option<usize>,
 }
 
 impl<'a> Column<'a> {
@@ -104,7 +104,7 @@ impl<'a> Column<'a> {
             }
             OutFormat::Ndjson => Manner { escape: Escape::Json, careful: false, quoted: !is_bare(array.data_type()) },
         };
-        Ok(Self { cells, nulls: array.logical_nulls().filter(|nulls| nulls.null_count() > 0), manner })
+        Ok(Self { cells, nulls: array.logical_nulls().filter(|nulls| nulls.null_count() > 0), manner, failed: None })
     }
 
     /// Whether every row holds the same, so that it needs to be written once only.
@@ -132,50 +132,52 @@ impl<'a> Column<'a> {
 
     /// Writes the cell of a row. Needs room for [`CELL`].
     #[inline]
-    pub(super) fn write(&mut self, row: usize, null: &Null, pen: &mut Pen<'_>) -> Result<(), ArrowError> {
+    pub(super) fn write(&mut self, row: usize, null: &Null, at: usize, pen: &mut Pen<'_>) -> usize {
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-            null.fixed.write(pen);
-            return Ok(());
+            return null.fixed.write(at, pen);
         }
-        let manner = self.manner;
-        let start = pen.at();
-        match &mut self.cells {
-            Cells::Int(values) => number::signed(values[row], pen),
+        let Manner { escape, careful, quoted } = self.manner;
+        let quote = usize::from(quoted);
+        let end = match &mut self.cells {
+            Cells::Int(values) => number::signed(values[row], at, pen),
             Cells::Float(values) => match values[row] {
-                x if manner.escape == Escape::Json && !x.is_finite() => pen.put(b"null", 4),
-                x => number::float(x, pen),
+                x if escape == Escape::Json && !x.is_finite() => pen.put(at, b"null", 4),
+                x => number::float(x, at, pen),
             },
             Cells::Bool(values) => {
                 let (piece, len) = if values.value(row) { (b"true\0", 4) } else { (b"false", 5) };
-                pen.put(piece, len);
+                pen.put(at, piece, len)
             }
-            Cells::Decimal(values, scale) => scale.write(values[row], pen),
+            Cells::Decimal(values, scale) => scale.write(values[row], at, pen),
             Cells::Date(values, day) => {
-                pen.put(b"\"", usize::from(manner.quoted));
-                day.write(values[row].into(), pen);
-                pen.put(b"\"", usize::from(manner.quoted));
+                let at = pen.put(at, b"\"", quote);
+                let at = day.write(values[row].into(), at, pen);
+                pen.put(at, b"\"", quote)
             }
             Cells::Time(values, unit, day, utc) => {
-                pen.put(b"\"", usize::from(manner.quoted));
-                day.write_time(values[row], *unit, pen);
-                pen.put(b"Z", usize::from(*utc));
-                pen.put(b"\"", usize::from(manner.quoted));
+                let at = pen.put(at, b"\"", quote);
+                let at = day.write_time(values[row], *unit, at, pen);
+                let at = pen.put(at, b"Z", usize::from(*utc));
+                pen.put(at, b"\"", quote)
             }
-            Cells::Text(text) => {
-                text.write(row, manner.escape, null, pen);
-                return Ok(());
-            }
+            Cells::Text(text) => return text.write(row, escape, null, at, pen),
             Cells::Other(formatter, shown) => {
                 shown.clear();
-                write!(shown, "{}", formatter.value(row)).map_err(|_| unwritable(row))?;
-                other(shown, manner, null, pen);
-                return Ok(());
+                if write!(shown, "{}", formatter.value(row)).is_err() {
+                    self.failed.get_or_insert(row);
+                }
+                return other(shown, self.manner, null, at, pen);
             }
+        };
+        if careful { requote(at, end, escape, null, pen) } else { end }
+    }
+
+    /// An error, if a value that was written had no text.
+    pub(super) fn finish(&self) -> Result<(), ArrowError> {
+        match self.failed {
+            None => Ok(()),
+            Some(row) => Err(ArrowError::CastError(format!("the value in row {row} has no text"))),
         }
-        if manner.careful {
-            requote(start, manner.escape, null, pen);
-        }
-        Ok(())
     }
 }
 
@@ -242,48 +244,48 @@ impl Text<'_> {
     }
 
     #[inline]
-    fn write(&self, row: usize, escape: Escape, null: &Null, pen: &mut Pen<'_>) {
+    fn write(&self, row: usize, escape: Escape, null: &Null, at: usize, pen: &mut Pen<'_>) -> usize {
         let span = self.span(row, row + 1);
         let text = &self.data[span.clone()];
         let json = escape == Escape::Json;
-        pen.put(b"\"", usize::from(json));
-        if (self.special && escape.is_needed(text)) || (!json && null.is(text)) {
-            escape.write(text, pen);
-        } else if let (true, Some(piece)) = (text.len() <= SHORT, self.data.get(span.start..span.start + SHORT)) {
-            let mut short = [0; SHORT];
-            short.copy_from_slice(piece);
-            pen.put(&short, text.len());
+        let at = pen.put(at, b"\"", usize::from(json));
+        let at = if (self.special && escape.is_needed(text)) || (!json && null.is(text)) {
+            escape.write(text, at, pen)
+        } else if text.len() <= PIECE
+            && let Some(piece) = self.data[span.start..].first_chunk::<PIECE>()
+        {
+            pen.put(at, piece, text.len())
         } else {
-            pen.long(text);
-        }
-        pen.put(b"\"", usize::from(json));
+            pen.long(at, text)
+        };
+        pen.put(at, b"\"", usize::from(json))
     }
 }
 
 /// Writes what arrow shows of a value.
-fn other(shown: &str, manner: Manner, null: &Null, pen: &mut Pen<'_>) {
+fn other(shown: &str, manner: Manner, null: &Null, at: usize, pen: &mut Pen<'_>) -> usize {
     let text = shown.as_bytes();
     match manner.escape {
         Escape::Json if manner.quoted => {
-            pen.byte(b'"');
-            manner.escape.write(text, pen);
-            pen.byte(b'"');
+            let at = pen.long(at, b"\"");
+            let at = manner.escape.write(text, at, pen);
+            pen.long(at, b"\"")
         }
-        Escape::Json if matches!(text, b"NaN" | b"inf" | b"-inf") => pen.long(b"null"),
-        escape @ Escape::Csv { .. } if null.is(text) || escape.is_needed(text) => escape.write(text, pen),
-        _ => pen.long(text),
+        Escape::Json if matches!(text, b"NaN" | b"inf" | b"-inf") => pen.long(at, b"null"),
+        escape @ Escape::Csv { .. } if null.is(text) || escape.is_needed(text) => escape.write(text, at, pen),
+        _ => pen.long(at, text),
     }
 }
 
-/// Puts quotes around what was written from `start` on, if it needs them.
+/// Puts quotes around what was written from `start` to `at`, if it needs them.
 #[cold]
-fn requote(start: usize, escape: Escape, null: &Null, pen: &mut Pen<'_>) {
-    let text = pen.since(start);
+fn requote(start: usize, at: usize, escape: Escape, null: &Null, pen: &mut Pen<'_>) -> usize {
+    let text = pen.between(start, at);
     if null.is(text) || escape.is_needed(text) {
         let text = text.to_vec();
-        pen.back_to(start);
-        escape.write(&text, pen);
+        return escape.write(&text, start, pen);
     }
+    at
 }
 
 /// Whether all values are the same.
@@ -299,10 +301,6 @@ fn is_utc(zone: &str) -> bool {
 /// Whether JSON has values of this type without quotes.
 fn is_bare(kind: &DataType) -> bool {
     kind.is_numeric() || matches!(kind, DataType::Boolean | DataType::Null)
-}
-
-fn unwritable(row: usize) -> ArrowError {
-    ArrowError::CastError(format!("no text for the value in row {row}"))
 }
 
 /// The same array with a type that is written fast, where there is one that has the same text for every value.
@@ -337,11 +335,12 @@ pub(super) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
             continue;
         }
         text.clear();
-        let mut pen = Pen::new(&mut text);
-        pen.room(CELL);
-        column.write(row, &null, &mut pen)?;
-        pen.finish();
-        texts.append_value(std::str::from_utf8(&text).map_err(|_| unwritable(row))?);
+        let (mut pen, at) = Pen::new(&mut text);
+        pen.room(at, CELL);
+        let at = column.write(row, &null, at, &mut pen);
+        column.finish()?;
+        pen.finish(at);
+        texts.append_value(String::from_utf8_lossy(&text));
     }
     Ok(texts.finish())
 }

@@ -28,39 +28,40 @@ impl Escape {
     }
 
     /// Writes text that may hold anything, quotes of CSV included.
-    pub(super) fn write(self, text: &[u8], pen: &mut Pen<'_>) {
+    #[must_use]
+    pub(super) fn write(self, text: &[u8], at: usize, pen: &mut Pen<'_>) -> usize {
         match self {
-            Self::Csv { .. } => quoted(text, pen),
-            Self::Json => json(text, pen),
+            Self::Csv { .. } => quoted(text, at, pen),
+            Self::Json => json(text, at, pen),
         }
     }
 
     /// The same, at the end of a buffer.
     pub(super) fn push(self, text: &[u8], out: &mut Vec<u8>) {
-        let mut pen = Pen::new(out);
-        self.write(text, &mut pen);
-        pen.finish();
+        let (mut pen, at) = Pen::new(out);
+        let at = self.write(text, at, &mut pen);
+        pen.finish(at);
     }
 }
 
 /// Writes a field in quotes.
-pub(super) fn quoted(text: &[u8], pen: &mut Pen<'_>) {
-    pen.long(b"\"");
+fn quoted(text: &[u8], at: usize, pen: &mut Pen<'_>) -> usize {
+    let mut at = pen.long(at, b"\"");
     let mut start = 0;
-    for at in memchr::memchr_iter(b'"', text) {
+    for found in memchr::memchr_iter(b'"', text) {
         // The quote goes with the run before it, and once more with the run behind.
-        pen.long(&text[start..=at]);
-        start = at;
+        at = pen.long(at, &text[start..=found]);
+        start = found;
     }
-    pen.long(&text[start..]);
-    pen.long(b"\"");
+    at = pen.long(at, &text[start..]);
+    pen.long(at, b"\"")
 }
 
 /// Writes the inside of a JSON string.
-fn json(text: &[u8], pen: &mut Pen<'_>) {
+fn json(text: &[u8], mut at: usize, pen: &mut Pen<'_>) -> usize {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut start = 0;
-    for (at, &byte) in text.iter().enumerate() {
+    for (found, &byte) in text.iter().enumerate() {
         let (piece, len) = match byte {
             b'"' => (*b"\\\"\0\0\0\0", 2),
             b'\\' => (*b"\\\\\0\0\0\0", 2),
@@ -73,11 +74,11 @@ fn json(text: &[u8], pen: &mut Pen<'_>) {
             }
             _ => continue,
         };
-        pen.long(&text[start..at]);
-        pen.put(&piece, len);
-        start = at + 1;
+        at = pen.long(at, &text[start..found]);
+        at = pen.put(at, &piece, len);
+        start = found + 1;
     }
-    pen.long(&text[start..]);
+    pen.long(at, &text[start..])
 }
 
 #[cfg(test)]

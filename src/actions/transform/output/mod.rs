@@ -138,10 +138,11 @@ fn write(batch: &RecordBatch, style: &Style, out: &mut Vec<u8>) -> Result<(), Ar
         let mut column = Column::new(array, style)?;
         if column.is_constant(rows) {
             column.enter(0, 1);
-            let mut pen = Pen::new(&mut fixed);
-            pen.room(CELL + null.room());
-            column.write(0, &null, &mut pen)?;
-            pen.finish();
+            let (mut pen, at) = Pen::new(&mut fixed);
+            pen.room(at, CELL + null.room());
+            let at = column.write(0, &null, at, &mut pen);
+            column.finish()?;
+            pen.finish(at);
         } else {
             columns.push((Fixed::new(std::mem::take(&mut fixed)), column));
         }
@@ -151,23 +152,23 @@ fn write(batch: &RecordBatch, style: &Style, out: &mut Vec<u8>) -> Result<(), Ar
     let cells: usize = columns.iter().map(|(lead, _)| lead.room() + CELL.max(null.room())).sum();
     let room = cells + end.room() + PIECE;
 
-    let mut pen = Pen::new(out);
+    let (mut pen, mut at) = Pen::new(out);
     for from in (0..rows).step_by(BLOCK) {
         let to = rows.min(from + BLOCK);
         for (_, column) in &mut columns {
             column.enter(from, to);
         }
         for row in from..to {
-            pen.room(room);
+            pen.room(at, room);
             for (lead, column) in &mut columns {
-                lead.write(&mut pen);
-                column.write(row, &null, &mut pen)?;
+                at = lead.write(at, &mut pen);
+                at = column.write(row, &null, at, &mut pen);
             }
-            end.write(&mut pen);
+            at = end.write(at, &mut pen);
         }
     }
-    pen.finish();
-    Ok(())
+    pen.finish(at);
+    columns.iter().try_for_each(|(_, column)| column.finish())
 }
 
 /// Writes what stands in front of a column.

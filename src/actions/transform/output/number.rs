@@ -29,77 +29,111 @@ const fn digits(n: u64) -> u64 {
 
 /// Writes a number below [`EIGHT`] without leading zeros.
 #[inline]
-fn leading(n: u64, pen: &mut Pen<'_>) {
+fn leading(n: u64, at: usize, pen: &mut Pen<'_>) -> usize {
     let digits = digits(n);
     // The last digit always counts, also a zero.
     let zeros = (digits | (1 << 56)).trailing_zeros() / 8;
-    pen.put(&((digits | ASCII) >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
+    pen.put(at, &((digits | ASCII) >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize)
 }
 
 /// Writes a number below [`EIGHT`] with its leading zeros.
 #[inline]
-fn eight(n: u64, pen: &mut Pen<'_>) {
-    pen.put(&(digits(n) | ASCII).to_le_bytes(), 8);
+fn eight(n: u64, at: usize, pen: &mut Pen<'_>) -> usize {
+    pen.put(at, &(digits(n) | ASCII).to_le_bytes(), 8)
 }
 
 /// Writes a whole number. Needs room for [`NUMBER`].
 #[inline]
-pub(super) fn unsigned(n: u64, pen: &mut Pen<'_>) {
-    if n < EIGHT {
-        leading(n, pen);
-    } else if n < EIGHT * EIGHT {
-        leading(n / EIGHT, pen);
-        eight(n % EIGHT, pen);
+#[must_use]
+pub(super) fn unsigned(n: u64, at: usize, pen: &mut Pen<'_>) -> usize {
+    if n < EIGHT { leading(n, at, pen) } else { unsigned_long(n, at, pen) }
+}
+
+/// The same for a number of more than eight digits.
+#[inline(never)]
+fn unsigned_long(n: u64, at: usize, pen: &mut Pen<'_>) -> usize {
+    let high = n / EIGHT;
+    let at = if high < EIGHT {
+        leading(high, at, pen)
     } else {
-        let high = n / EIGHT;
-        leading(high / EIGHT, pen);
-        eight(high % EIGHT, pen);
-        eight(n % EIGHT, pen);
-    }
+        let at = leading(high / EIGHT, at, pen);
+        eight(high % EIGHT, at, pen)
+    };
+    eight(n % EIGHT, at, pen)
 }
 
 /// Writes a whole number. Needs room for [`NUMBER`].
 #[inline]
-pub(super) fn signed(n: i64, pen: &mut Pen<'_>) {
-    pen.put(b"-", usize::from(n < 0));
-    unsigned(n.unsigned_abs(), pen);
+#[must_use]
+pub(super) fn signed(n: i64, at: usize, pen: &mut Pen<'_>) -> usize {
+    let at = pen.put(at, b"-", usize::from(n < 0));
+    unsigned(n.unsigned_abs(), at, pen)
 }
 
-/// Writes the last `len` digits of a number, with leading zeros.
+/// Writes the last `len` digits of a number, with leading zeros; at most 24.
 #[inline]
-fn padded(n: u64, len: usize, pen: &mut Pen<'_>) {
-    // Twenty digits in a piece, of which the last ones count.
+fn padded(n: u64, len: usize, at: usize, pen: &mut Pen<'_>) -> usize {
     let mut piece = [0; PIECE];
-    piece[..8].copy_from_slice(&(digits(n / EIGHT / EIGHT) | ASCII).to_le_bytes());
-    piece[8..16].copy_from_slice(&(digits(n / EIGHT % EIGHT) | ASCII).to_le_bytes());
-    piece[16..24].copy_from_slice(&(digits(n % EIGHT) | ASCII).to_le_bytes());
+    let parts = [n / EIGHT / EIGHT, n / EIGHT % EIGHT, n % EIGHT];
+    for (place, part) in piece.chunks_exact_mut(8).zip(parts) {
+        place.copy_from_slice(&(digits(part) | ASCII).to_le_bytes());
+    }
     piece.copy_within(24 - len..24, 0);
-    pen.put(&piece, len);
+    pen.put(at, &piece, len)
 }
+
+/// Numbers with at most this many places are written without a search for the shortest form.
+const PLACES: f64 = 10_000.0;
+/// Digits that a double holds exactly: two numbers of so many are never the same double.
+const EXACT: f64 = 1e15;
 
 /// Writes a number in shortest form: the fewest digits that are read back as the same number, a whole number with `.0`,
 /// large and small ones as `1e16` and `1.5e-7`; `NaN`, `inf` and `-inf`. Needs room for [`NUMBER`].
 #[inline]
-pub(super) fn float(x: f64, pen: &mut Pen<'_>) {
+#[must_use]
+pub(super) fn float(x: f64, at: usize, pen: &mut Pen<'_>) -> usize {
+    let scaled = x.abs() * PLACES;
+    if scaled < EXACT {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 1e15, and not negative")]
+        let n = (scaled + 0.5) as u64;
+        // A number of so few digits that is this double is its shortest form: no other such number is.
+        #[expect(clippy::cast_precision_loss, reason = "below 1e15")]
+        if n as f64 / PLACES == x.abs() {
+            return places(n, x.is_sign_negative(), at, pen);
+        }
+    }
+    shortest(x, at, pen)
+}
+
+/// The same for any number.
+#[inline(never)]
+fn shortest(x: f64, at: usize, pen: &mut Pen<'_>) -> usize {
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format(x).as_bytes();
-    let mut piece = [0; PIECE];
-    if let Some(place) = piece.get_mut(..text.len()) {
-        place.copy_from_slice(text);
+    if x.abs() >= 1e16 && x.is_finite() {
+        return large(text, at, pen);
     }
-    let size = x.abs();
-    if size >= 1e16 && size.is_finite() {
-        return large(text, pen);
-    }
-    pen.put(&piece, text.len());
+    pen.long(at, text)
+}
+
+/// Writes ten-thousandths, without zeros behind the first place.
+#[inline]
+fn places(n: u64, negative: bool, at: usize, pen: &mut Pen<'_>) -> usize {
+    let at = pen.put(at, b"-", negative.into());
+    let at = unsigned(n / 10_000, at, pen);
+    let rest = digits(n % 10_000) >> 32;
+    // The last digit that counts is the highest byte that is not zero; the first one always counts.
+    let len = 4 - (rest | 1).leading_zeros().saturating_sub(32) as usize / 8;
+    let [a, b, c, d, ..] = (rest | ASCII).to_le_bytes();
+    pen.put(at, &[b'.', a, b, c, d], 1 + len)
 }
 
 /// Writes `1e+16` as `1e16`.
 #[cold]
-fn large(text: &[u8], pen: &mut Pen<'_>) {
+fn large(text: &[u8], at: usize, pen: &mut Pen<'_>) -> usize {
     let plus = text.iter().position(|b| *b == b'+').unwrap_or(text.len());
-    pen.long(&text[..plus]);
-    pen.long(text.get(plus + 1..).unwrap_or_default());
+    let at = pen.long(at, &text[..plus]);
+    pen.long(at, text.get(plus + 1..).unwrap_or_default())
 }
 
 /// How decimals of one column are written.
@@ -122,33 +156,36 @@ impl Scale {
 
     /// Writes a decimal with all its places. Needs room for [`NUMBER`].
     #[inline]
-    pub(super) fn write(self, value: i128, pen: &mut Pen<'_>) {
-        pen.put(b"-", usize::from(value < 0));
+    #[must_use]
+    pub(super) fn write(self, value: i128, at: usize, pen: &mut Pen<'_>) -> usize {
+        let at = pen.put(at, b"-", usize::from(value < 0));
         let value = value.unsigned_abs();
-        if let (Ok(value), Some(power)) = (u64::try_from(value), self.small) {
-            unsigned(value / power, pen);
-            if self.places > 0 {
-                pen.byte(b'.');
-                padded(value % power, self.places, pen);
-            }
-            return;
+        let (Ok(small), Some(power)) = (u64::try_from(value), self.small) else {
+            return self.write_wide(value, at, pen);
+        };
+        let at = unsigned(small / power, at, pen);
+        if self.places == 0 {
+            return at;
         }
-        wide(value / self.power, pen);
-        if self.places > 0 {
-            pen.byte(b'.');
-            let rest = value % self.power;
-            // The low words hold 19 digits each; what is left of the places is above them.
-            let mut left = self.places;
-            if left > 2 * WORD.1 {
-                padded(low(rest / WORD.0 / WORD.0), left - 2 * WORD.1, pen);
-                left = 2 * WORD.1;
-            }
-            if left > WORD.1 {
-                padded(low(rest / WORD.0 % WORD.0), left - WORD.1, pen);
-                left = WORD.1;
-            }
-            padded(low(rest % WORD.0), left, pen);
+        let at = pen.byte(at, b'.');
+        padded(small % power, self.places, at, pen)
+    }
+
+    /// The same for a value that does not fit into 64 bits.
+    fn write_wide(self, value: u128, at: usize, pen: &mut Pen<'_>) -> usize {
+        let mut at = wide(value / self.power, at, pen);
+        if self.places == 0 {
+            return at;
         }
+        at = pen.byte(at, b'.');
+        let rest = value % self.power;
+        // The low words hold 19 digits each; what is left of the places is above them.
+        let mut left = self.places;
+        if left > WORD.1 {
+            at = padded(low(rest / WORD.0), left - WORD.1, at, pen);
+            left = WORD.1;
+        }
+        padded(low(rest % WORD.0), left, at, pen)
     }
 }
 
@@ -159,18 +196,18 @@ const fn low(n: u128) -> u64 {
 }
 
 /// Writes a whole number of 128 bits.
-fn wide(n: u128, pen: &mut Pen<'_>) {
+fn wide(n: u128, at: usize, pen: &mut Pen<'_>) -> usize {
     if let Ok(small) = u64::try_from(n) {
-        return unsigned(small, pen);
+        return unsigned(small, at, pen);
     }
     let high = n / WORD.0;
-    if high >= WORD.0 {
-        unsigned(low(high / WORD.0), pen);
-        padded(low(high % WORD.0), WORD.1, pen);
+    let at = if high >= WORD.0 {
+        let at = unsigned(low(high / WORD.0), at, pen);
+        padded(low(high % WORD.0), WORD.1, at, pen)
     } else {
-        unsigned(low(high), pen);
-    }
-    padded(low(n % WORD.0), WORD.1, pen);
+        unsigned(low(high), at, pen)
+    };
+    padded(low(n % WORD.0), WORD.1, at, pen)
 }
 
 #[cfg(test)]
@@ -182,31 +219,31 @@ mod tests {
     use proptest::prelude::*;
 
     /// What `write` writes.
-    fn text(write: impl FnOnce(&mut Pen<'_>)) -> String {
+    fn text(write: impl FnOnce(usize, &mut Pen<'_>) -> usize) -> String {
         let mut out = Vec::new();
-        let mut pen = Pen::new(&mut out);
-        pen.room(NUMBER);
-        write(&mut pen);
-        pen.finish();
+        let (mut pen, at) = Pen::new(&mut out);
+        pen.room(at, NUMBER);
+        let at = write(at, &mut pen);
+        pen.finish(at);
         String::from_utf8(out).unwrap()
     }
 
     fn check_int(n: i64) {
-        assert_eq!(text(|pen| signed(n, pen)), n.to_string());
-        assert_eq!(text(|pen| signed(n, pen)), array_value_to_string(&Int64Array::from(vec![n]), 0).unwrap());
+        assert_eq!(text(|at, pen| signed(n, at, pen)), n.to_string());
+        assert_eq!(text(|at, pen| signed(n, at, pen)), array_value_to_string(&Int64Array::from(vec![n]), 0).unwrap());
         let n = n.cast_unsigned();
-        assert_eq!(text(|pen| unsigned(n, pen)), n.to_string());
+        assert_eq!(text(|at, pen| unsigned(n, at, pen)), n.to_string());
     }
 
     fn check_float(x: f64) {
-        let got = text(|pen| float(x, pen));
+        let got = text(|at, pen| float(x, at, pen));
         assert_eq!(got, array_value_to_string(&Float64Array::from(vec![x]), 0).unwrap());
         let back: f64 = got.parse().unwrap();
         assert!(back.to_bits() == x.to_bits() || (back.is_nan() && x.is_nan()), "{x:?} {got}");
     }
 
     fn check_decimal(value: i128, places: i8) {
-        let got = text(|pen| Scale::new(places).unwrap().write(value, pen));
+        let got = text(|at, pen| Scale::new(places).unwrap().write(value, at, pen));
         assert_eq!(got, Decimal128Type::format_decimal(value, 38, places), "{value} {places}");
     }
 
@@ -224,7 +261,7 @@ mod tests {
         for n in [0, i64::MAX, i64::MIN, i64::MIN + 1, 99_999_999, 100_000_000] {
             check_int(n);
         }
-        assert_eq!(text(|pen| unsigned(u64::MAX, pen)), "18446744073709551615");
+        assert_eq!(text(|at, pen| unsigned(u64::MAX, at, pen)), "18446744073709551615");
         // All numbers of four digits: every value that a lane can hold.
         for n in 0..10_000 {
             check_int(n);
@@ -247,17 +284,17 @@ mod tests {
             check_float(x.round());
             x *= 9.87;
         }
-        assert_eq!(text(|pen| float(3.0, pen)), "3.0");
-        assert_eq!(text(|pen| float(1e16, pen)), "1e16");
-        assert_eq!(text(|pen| float(f64::NEG_INFINITY, pen)), "-inf");
-        assert_eq!(text(|pen| float(f64::NAN, pen)), "NaN");
+        assert_eq!(text(|at, pen| float(3.0, at, pen)), "3.0");
+        assert_eq!(text(|at, pen| float(1e16, at, pen)), "1e16");
+        assert_eq!(text(|at, pen| float(f64::NEG_INFINITY, at, pen)), "-inf");
+        assert_eq!(text(|at, pen| float(f64::NAN, at, pen)), "NaN");
     }
 
     #[test]
     fn decimals_keep_all_their_places() {
-        assert_eq!(text(|pen| Scale::new(2).unwrap().write(-5, pen)), "-0.05");
-        assert_eq!(text(|pen| Scale::new(2).unwrap().write(1250, pen)), "12.50");
-        assert_eq!(text(|pen| Scale::new(0).unwrap().write(1250, pen)), "1250");
+        assert_eq!(text(|at, pen| Scale::new(2).unwrap().write(-5, at, pen)), "-0.05");
+        assert_eq!(text(|at, pen| Scale::new(2).unwrap().write(1250, at, pen)), "12.50");
+        assert_eq!(text(|at, pen| Scale::new(0).unwrap().write(1250, at, pen)), "1250");
         assert!(Scale::new(-1).is_none() && Scale::new(39).is_none());
         let most = 10_i128.pow(38) - 1;
         for places in 0..=38 {
@@ -267,7 +304,7 @@ mod tests {
             check_decimal(10_i128.pow(places.unsigned_abs().into()).min(most), places);
         }
         // More than the type allows is still written, and breaks nothing.
-        let text = text(|pen| Scale::new(38).unwrap().write(i128::MIN, pen));
+        let text = text(|at, pen| Scale::new(38).unwrap().write(i128::MIN, at, pen));
         assert_eq!(text, "-1.70141183460469231731687303715884105728");
     }
 

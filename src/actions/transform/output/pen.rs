@@ -10,80 +10,72 @@ pub(super) const PIECE: usize = 32;
 /// lie in the nearest cache then.
 const GROW: usize = 8 * 1024;
 
-/// The end of a buffer.
+/// The end of a buffer. Where the content ends is not kept here but handed from call to call: so it stays in a register,
+/// and a piece does not wait for the one before it to be stored.
 pub(super) struct Pen<'a> {
-    /// Its content, and zeros behind.
+    /// The content, and zeros behind.
     out: &'a mut Vec<u8>,
-    /// Where the content ends.
-    at: usize,
     /// What a row may take.
     need: usize,
 }
 
 impl<'a> Pen<'a> {
-    /// A pen that goes on where `out` ends.
-    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+    /// A pen for `out`, and where its content ends.
+    pub(super) fn new(out: &'a mut Vec<u8>) -> (Self, usize) {
         let at = out.len();
-        Self { out, at, need: 0 }
+        (Self { out, need: 0 }, at)
     }
 
-    /// Where the content ends.
-    pub(super) fn at(&self) -> usize {
-        self.at
-    }
-
-    /// What was written from `start` on.
-    pub(super) fn since(&self, start: usize) -> &[u8] {
-        &self.out[start..self.at]
-    }
-
-    /// Takes back what was written from `start` on.
-    pub(super) fn back_to(&mut self, start: usize) {
-        self.at = start;
+    /// What was written from `start` to `at`.
+    pub(super) fn between(&self, start: usize, at: usize) -> &[u8] {
+        &self.out[start..at]
     }
 
     /// Makes room for a row of at most `bytes`, long pieces not counted.
     #[inline]
-    pub(super) fn room(&mut self, bytes: usize) {
+    pub(super) fn room(&mut self, at: usize, bytes: usize) {
         self.need = bytes;
-        if self.out.len() - self.at < bytes {
-            self.grow(bytes);
+        if self.out.len() - at < bytes {
+            self.grow(at, bytes);
         }
     }
 
     #[cold]
-    fn grow(&mut self, bytes: usize) {
-        self.out.resize(self.at + bytes.max(GROW), 0);
+    fn grow(&mut self, at: usize, bytes: usize) {
+        self.out.resize(at + bytes.max(GROW), 0);
     }
 
     /// Writes the first `len` bytes of `piece`. There must be room for all of it.
     #[inline]
-    pub(super) fn put<const N: usize>(&mut self, piece: &[u8; N], len: usize) {
-        self.out[self.at..self.at + N].copy_from_slice(piece);
-        self.at += len;
+    #[must_use]
+    pub(super) fn put<const N: usize>(&mut self, at: usize, piece: &[u8; N], len: usize) -> usize {
+        self.out[at..at + N].copy_from_slice(piece);
+        at + len
     }
 
     /// Writes one byte. There must be room for it.
     #[inline]
-    pub(super) fn byte(&mut self, byte: u8) {
-        self.out[self.at] = byte;
-        self.at += 1;
+    #[must_use]
+    pub(super) fn byte(&mut self, at: usize, byte: u8) -> usize {
+        self.out[at] = byte;
+        at + 1
     }
 
     /// Writes bytes of any number. Behind them is room again for a whole row, and for one piece more.
     #[inline]
-    pub(super) fn long(&mut self, bytes: &[u8]) {
+    #[must_use]
+    pub(super) fn long(&mut self, at: usize, bytes: &[u8]) -> usize {
         let need = bytes.len() + self.need + PIECE;
-        if self.out.len() - self.at < need {
-            self.grow(need);
+        if self.out.len() - at < need {
+            self.grow(at, need);
         }
-        self.out[self.at..self.at + bytes.len()].copy_from_slice(bytes);
-        self.at += bytes.len();
+        self.out[at..at + bytes.len()].copy_from_slice(bytes);
+        at + bytes.len()
     }
 
-    /// Ends the content where it ends.
-    pub(super) fn finish(self) {
-        self.out.truncate(self.at);
+    /// Ends the content.
+    pub(super) fn finish(self, at: usize) {
+        self.out.truncate(at);
     }
 }
 
@@ -110,16 +102,18 @@ impl Fixed {
 
     /// Writes it. There must be room for it.
     #[inline]
-    pub(super) fn write(&self, pen: &mut Pen<'_>) {
-        if self.text.len() <= 8 {
-            let mut piece = [0; 8];
-            piece.copy_from_slice(&self.short[..8]);
-            pen.put(&piece, self.text.len());
-        } else if self.text.len() <= PIECE {
-            pen.put(&self.short, self.text.len());
-        } else {
-            pen.long(&self.text);
+    #[must_use]
+    pub(super) fn write(&self, at: usize, pen: &mut Pen<'_>) -> usize {
+        let len = self.text.len();
+        match self.short.first_chunk::<8>() {
+            Some(piece) if len <= 8 => pen.put(at, piece, len),
+            _ => self.write_long(at, pen),
         }
+    }
+
+    #[inline(never)]
+    fn write_long(&self, at: usize, pen: &mut Pen<'_>) -> usize {
+        if self.text.len() <= PIECE { pen.put(at, &self.short, self.text.len()) } else { pen.long(at, &self.text) }
     }
 }
 
@@ -130,20 +124,18 @@ mod tests {
     #[test]
     fn what_is_written_stands_behind_what_was_there() {
         let mut out = b"head ".to_vec();
-        let mut pen = Pen::new(&mut out);
-        pen.room(2 * PIECE);
-        pen.put(b"abcdefgh", 3);
-        pen.byte(b'-');
-        pen.long(&vec![b'x'; 3 * GROW]);
+        let (mut pen, at) = Pen::new(&mut out);
+        pen.room(at, 2 * PIECE);
+        let at = pen.put(at, b"abcdefgh", 3);
+        let at = pen.byte(at, b'-');
+        let at = pen.long(at, &vec![b'x'; 3 * GROW]);
         // The room that was asked for is still there behind a long piece.
-        let room = pen.out.len() - pen.at;
+        let room = pen.out.len() - at;
         assert!(room >= 3 * PIECE, "{room}");
-        pen.put(b"end", 3);
-        let at = pen.at();
-        pen.long(b"gone");
-        assert_eq!(pen.since(at), b"gone");
-        pen.back_to(at);
-        pen.finish();
+        let end = pen.put(at, b"end", 3);
+        let gone = pen.long(end, b"gone");
+        assert_eq!((pen.between(at, end), pen.between(end, gone)), (&b"end"[..], &b"gone"[..]));
+        pen.finish(end);
         let want = format!("head abc-{}end", "x".repeat(3 * GROW));
         assert_eq!(String::from_utf8(out).unwrap(), want);
     }
@@ -154,12 +146,12 @@ mod tests {
             let text: Vec<u8> = (b'a'..=b'z').cycle().take(len).collect();
             let fixed = Fixed::new(text.clone());
             let mut out = Vec::new();
-            let mut pen = Pen::new(&mut out);
+            let (mut pen, mut at) = Pen::new(&mut out);
             for _ in 0..3 {
-                pen.room(fixed.room());
-                fixed.write(&mut pen);
+                pen.room(at, fixed.room());
+                at = fixed.write(at, &mut pen);
             }
-            pen.finish();
+            pen.finish(at);
             assert_eq!(out, text.repeat(3), "{len}");
         }
     }

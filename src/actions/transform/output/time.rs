@@ -56,16 +56,18 @@ impl Day {
 
     /// Writes a day. Needs room for [`TIME`].
     #[inline]
-    pub(super) fn write(&mut self, number: i64, pen: &mut Pen<'_>) {
+    #[must_use]
+    pub(super) fn write(&mut self, number: i64, at: usize, pen: &mut Pen<'_>) -> usize {
         if self.number != number {
             *self = Self::of(number);
         }
-        pen.put(&self.text, self.len);
+        pen.put(at, &self.text, self.len)
     }
 
     /// Writes a point in time. Needs room for [`TIME`].
     #[inline]
-    pub(super) fn write_time(&mut self, value: i64, unit: TimeUnit, pen: &mut Pen<'_>) {
+    #[must_use]
+    pub(super) fn write_time(&mut self, value: i64, unit: TimeUnit, at: usize, pen: &mut Pen<'_>) -> usize {
         let (a_second, nanos) = match unit {
             TimeUnit::Second => (1, 1_000_000_000),
             TimeUnit::Millisecond => (1_000, 1_000_000),
@@ -73,22 +75,20 @@ impl Day {
             TimeUnit::Nanosecond => (1_000_000_000, 1),
         };
         let (seconds, fraction) = (value.div_euclid(a_second), value.rem_euclid(a_second) * nanos);
-        self.write(seconds.div_euclid(DAY), pen);
+        let at = self.write(seconds.div_euclid(DAY), at, pen);
         let second = seconds.rem_euclid(DAY).unsigned_abs();
         let mut piece = *b"T00:00:00";
-        for (at, part) in [(1, second / 3600), (4, second / 60 % 60), (7, second % 60)] {
-            piece[at] = digit(part / 10);
-            piece[at + 1] = digit(part);
+        for (i, part) in [(1, second / 3600), (4, second / 60 % 60), (7, second % 60)] {
+            piece[i] = digit(part / 10);
+            piece[i + 1] = digit(part);
         }
-        pen.put(&piece, piece.len());
-        if fraction != 0 {
-            write_fraction(fraction.unsigned_abs(), pen);
-        }
+        let at = pen.put(at, &piece, piece.len());
+        if fraction == 0 { at } else { write_fraction(fraction.unsigned_abs(), at, pen) }
     }
 }
 
 /// Writes nanoseconds as 3, 6 or 9 digits.
-fn write_fraction(nanos: u64, pen: &mut Pen<'_>) {
+fn write_fraction(nanos: u64, at: usize, pen: &mut Pen<'_>) -> usize {
     let mut piece = *b".000000000";
     let mut rest = nanos;
     for byte in piece[1..].iter_mut().rev() {
@@ -100,7 +100,7 @@ fn write_fraction(nanos: u64, pen: &mut Pen<'_>) {
         n if n % 1_000 == 0 => 7,
         _ => 10,
     };
-    pen.put(&piece, len);
+    pen.put(at, &piece, len)
 }
 
 /// The last digit of a number.
@@ -133,17 +133,17 @@ mod tests {
     use proptest::prelude::*;
 
     /// What `write` writes.
-    fn text(write: impl FnOnce(&mut Pen<'_>)) -> String {
+    fn text(write: impl FnOnce(usize, &mut Pen<'_>) -> usize) -> String {
         let mut out = Vec::new();
-        let mut pen = Pen::new(&mut out);
-        pen.room(TIME);
-        write(&mut pen);
-        pen.finish();
+        let (mut pen, at) = Pen::new(&mut out);
+        pen.room(at, TIME);
+        let at = write(at, &mut pen);
+        pen.finish(at);
         String::from_utf8(out).unwrap()
     }
 
     fn time(value: i64, unit: TimeUnit) -> String {
-        text(|pen| Day::default().write_time(value, unit, pen))
+        text(|at, pen| Day::default().write_time(value, unit, at, pen))
     }
 
     fn arrows(array: &dyn Array) -> Option<String> {
@@ -156,9 +156,9 @@ mod tests {
         let mut day = Day::default();
         for number in (-800_000..3_000_000).step_by(37).chain([-1, 0, 1, 59, 60, 11_016, 20_778]) {
             let want = arrows(&Date32Array::from(vec![number])).unwrap();
-            assert_eq!(text(|pen| day.write(number.into(), pen)), want, "{number}");
+            assert_eq!(text(|at, pen| day.write(number.into(), at, pen)), want, "{number}");
         }
-        assert_eq!(text(|pen| day.write(20_778, pen)), "2026-11-21");
+        assert_eq!(text(|at, pen| day.write(20_778, at, pen)), "2026-11-21");
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
         let mut day = Day::default();
         for value in values {
             let want = arrows(&TimestampMicrosecondArray::from(vec![value])).unwrap();
-            assert_eq!(text(|pen| day.write_time(value, TimeUnit::Microsecond, pen)), want);
+            assert_eq!(text(|at, pen| day.write_time(value, TimeUnit::Microsecond, at, pen)), want);
         }
     }
 }
