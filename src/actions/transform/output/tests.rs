@@ -81,6 +81,9 @@ fn a_column_of_one_value_is_written_as_any_other() {
         let rows: String = (0..2).map(|row| written(&mixed.slice(row, 1), &style)).collect();
         assert_eq!(written(&mixed, &style), rows, "{style:?}");
     }
+    // The same letters throughout are not the same text throughout.
+    let letters = batch(vec![text(&[Some("a"), Some("aa"), Some("a")]), text(&[Some("aa"), Some(""), Some("a")])]);
+    assert_eq!(written(&letters, &csv("")), "a,aa\naa,\"\"\na,a\n");
     assert_eq!(written(&whole.slice(0, 0), &csv("")), "");
 }
 

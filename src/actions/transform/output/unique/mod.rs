@@ -65,6 +65,9 @@ impl Keys {
         let reader = KeyReader::new(batch, columns)?;
         for row in 0..batch.num_rows() {
             if reader.read(row, &mut self.key)? {
+                if row == 0 {
+                    self.segment.reserve(batch.num_rows(), &self.key);
+                }
                 self.segment.push(key::hash(&self.key), &self.key, place(row))?;
             }
         }

@@ -104,7 +104,13 @@ impl Segment {
         self.keys[at..at + len + PLACE].split_at(len)
     }
 
-    /// Sorts the records.
+    /// Makes room for records with keys like this one.
+    pub(super) fn reserve(&mut self, records: usize, key: &[u8]) {
+        self.entries.reserve(records);
+        self.keys.reserve(records.saturating_mul(key.len() + PLACE));
+    }
+
+    /// Sorts the records, and their keys in memory: they are read in this order later, together with many others.
     pub(super) fn sort(&mut self) {
         if self.is_sorted {
             return;
@@ -115,6 +121,15 @@ impl Segment {
         for same in entries.chunk_by_mut(|a, b| a.order == b.order).filter(|same| same.len() > 1) {
             same.sort_unstable_by(|a, b| self.bytes(a).cmp(&self.bytes(b)));
         }
+        let mut keys = Vec::with_capacity(self.keys.len());
+        for entry in &mut entries {
+            let (start, end) = (entry.at as usize, entry.at as usize + entry.len as usize + PLACE);
+            // No more than there was: it fits as it did.
+            entry.at = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+            keys.extend_from_slice(&self.keys[start..end]);
+        }
+        entries.shrink_to_fit();
+        self.keys = keys;
         self.entries = entries;
         self.is_sorted = true;
     }

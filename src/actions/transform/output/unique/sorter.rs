@@ -90,9 +90,6 @@ impl Sorter {
             return Ok(());
         }
         segment.sort();
-        if self.held + segment.held() > self.budget && !self.segments.is_empty() {
-            self.spill(check)?;
-        }
         self.held += segment.held();
         self.segments.push(segment);
         if self.held > self.budget {

@@ -86,6 +86,21 @@ fn many_rows_with_few_and_with_many_keys() {
 }
 
 #[test]
+fn keys_with_one_hash_are_still_told_apart() {
+    let scratch = tempfile::tempdir().unwrap();
+    for limits in [tiny(), Limits::new(0)] {
+        let mut finder = Finder::with(scratch.path(), limits);
+        for (byte, key) in (0..).zip(["a", "b", "a", "", "b", "a", "c"]) {
+            let mut keys = Keys::default();
+            keys.segment.push(7, key.as_bytes(), Place { file: 0, byte }).unwrap();
+            finder.add(keys, GO_ON).unwrap();
+        }
+        let found = finder.finish(GO_ON).unwrap().map(|d| d.map(|d| (d.place.byte, d.first.byte)));
+        assert_eq!(found.collect::<Result<Vec<_>, _>>().unwrap(), [(2, 0), (4, 1), (5, 0)]);
+    }
+}
+
+#[test]
 fn nothing_is_written_while_memory_does() {
     let scratch = tempfile::tempdir().unwrap();
     let values: Vec<_> = (0..1_000).map(|n| Some((n % 900).to_string())).collect();
