@@ -3,7 +3,9 @@
 mod backend;
 mod dashboard;
 mod demo;
+mod signals;
 mod supervise;
+mod transform;
 
 use crate::actions::KINDS;
 use crate::cli::{self, Args, Command, Out};
@@ -48,6 +50,7 @@ fn dispatch(args: Args, out: &mut Out, clock: &Arc<dyn Clock>) -> Result<Exit, F
         Some(Command::Check) => cli::setup::check(load(), out),
         Some(Command::Run(run)) => supervise::run(&run, load, &global, out, clock),
         Some(Command::Ask(ask)) => backend::ask(&ask, load(), out, clock),
+        Some(Command::Transform(transform)) => transform::run(&transform, out),
         Some(Command::Doctor) => backend::doctor(&load(), out),
         Some(Command::Completions(shell)) => cli::docs::completions(&shell, out),
         Some(Command::Man) => cli::docs::man(out),

@@ -14,4 +14,4 @@ pub mod transform;
 use crate::model::Kind;
 
 /// Every kind of work, in the order of the documentation.
-pub const KINDS: &[&dyn Kind] = &[&extract::ExtractKind, &command::CommandKind];
+pub const KINDS: &[&dyn Kind] = &[&extract::ExtractKind, &transform::TransformKind, &command::CommandKind];

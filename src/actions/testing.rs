@@ -1,7 +1,7 @@
 //! A desk for tests: outputs are files in a temporary folder, and children end as the test says.
 
 use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Grant, Level, OutputFile, Progress, Stop};
-use crate::model::{Action, Desk, Failure, Input, JobId, JobOrder, OnExists, Report, RunId, Vars, Work};
+use crate::model::{Action, Desk, Failure, Input, JobId, JobOrder, Millis, OnExists, Report, RunId, Vars, Work};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -155,6 +155,7 @@ pub(super) fn order(desk: &Arc<TestDesk>, input: Option<Input>) -> JobOrder {
         job: JobId(12),
         run: RunId(7),
         attempt: 2,
+        planned_at: Millis(1_767_225_600_000),
         vars,
         base: "/base".into(),
         input,

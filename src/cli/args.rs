@@ -1,5 +1,9 @@
 //! What can be typed. Types only: what a command does stands in its own file.
 
+mod transform;
+
+pub use transform::Transform;
+
 use crate::error::Exit;
 use crate::model::action::Level;
 use crate::model::{JobId, JobState};
@@ -90,6 +94,11 @@ pub enum Command {
     /// Commands that ask a supervisor, or the database when none runs.
     #[command(flatten)]
     Ask(Ask),
+    /// Rewrite tables by SQL, now, without a configuration
+    #[command(
+        after_help = "Examples:\n  shiftboss transform orders.csv -o clean.csv --sql \"SELECT id, value * 2 AS twice FROM input WHERE value > 0\"\n  shiftboss transform 'in/*.csv.gz' -o all.ndjson\n  shiftboss transform orders.csv -o good.csv --require id --expect \"value >= 0\" --on-bad-row reject --max-rejects 1%"
+    )]
+    Transform(Box<Transform>),
     /// Check what the program needs from this machine
     Doctor,
     /// Print a completion script for a shell

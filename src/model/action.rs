@@ -5,7 +5,7 @@ mod desk;
 
 pub use desk::{ChildExit, ChildSpec, Desk, Grant, OUTPUT_BUSY, OnExists};
 
-use super::{Block, Detail, Failure, JobId, RunId, Template, Vars};
+use super::{Block, Detail, Failure, JobId, Millis, RunId, Template, Vars};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
@@ -64,6 +64,8 @@ pub struct JobOrder {
     pub run: RunId,
     /// Number of this attempt, from 1.
     pub attempt: i64,
+    /// When the run was planned: what `now()` is, so that every attempt writes the same.
+    pub planned_at: Millis,
     /// Values for templates; the folder of the configuration is [`JobOrder::base`].
     pub vars: Vars,
     /// The configuration's folder: relative outputs start here, and commands run here.

@@ -8,6 +8,7 @@ mod feed;
 mod files;
 mod workspace;
 
+use super::signals::Signals;
 use super::{backend, dashboard, supervisor_runtime};
 use crate::actions::KINDS;
 use crate::cli::args::{Demo, Jobs, StateArg};
@@ -28,7 +29,6 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use workspace::Workspace;
@@ -185,33 +185,5 @@ fn early(ended: Result<Result<Ended, Fatal>, oneshot::error::RecvError>) -> Fata
         Ok(Err(fatal)) => fatal,
         Ok(Ok(_)) => Fatal::new(Exit::Failed, "the supervisor of the demo was stopped"),
         Err(_) => Fatal::new(Exit::Internal, "the supervisor of the demo panicked"),
-    }
-}
-
-/// The signals that end the demo.
-struct Signals([Signal; 4]);
-
-impl Signals {
-    /// Listens for them from now on.
-    fn listen() -> Result<Self, Fatal> {
-        let listen =
-            |kind| signal(kind).map_err(|e| Fatal::new(Exit::Internal, "cannot listen for signals").because(e));
-        Ok(Self([
-            listen(SignalKind::terminate())?,
-            listen(SignalKind::interrupt())?,
-            listen(SignalKind::hangup())?,
-            listen(SignalKind::quit())?,
-        ]))
-    }
-
-    /// Waits for one of them.
-    async fn next(&mut self) {
-        let [term, int, hup, quit] = &mut self.0;
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-            _ = hup.recv() => {}
-            _ = quit.recv() => {}
-        }
     }
 }

@@ -46,6 +46,6 @@ mod worker;
 pub use operate::Operations;
 pub use read::Reads;
 pub use shared::Shared;
-pub use spawn::{Tracker, background};
+pub use spawn::{Tracker, background, crew};
 pub use start::{Control, Ended, Mode, Offline, Options, Supervisor, limits, offline};
 pub use why::Reasons;

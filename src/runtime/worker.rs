@@ -177,6 +177,7 @@ fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<J
         job: claimed.job,
         run: claimed.run,
         attempt: claimed.attempt,
+        planned_at: claimed.planned_at,
         vars: vars.clone(),
         base: shared.config.load().base.clone(),
         input,

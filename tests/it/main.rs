@@ -18,3 +18,4 @@ mod proof;
 mod pty;
 mod support;
 mod tidy;
+mod transform;

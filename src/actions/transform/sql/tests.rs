@@ -532,12 +532,12 @@ proptest! {
     fn no_text_is_a_panic(sql in "[ -~\n]{0,60}", tail in "(SELECT|FROM|input|WHERE|CASE|\\(|\\)|'|\"|,|\\*|1|x|\\+|-|::|INTERVAL|é| ){0,20}") {
         for text in [sql.clone(), tail.clone(), format!("SELECT {sql} FROM input"), format!("SELECT {tail} FROM input")] {
             let rows = Rows::ints(&[("x", &[Some(1)])]);
-            if let Err(error) = rows.program(&text, &[&sql]) {
-                if let Some(at) = error.at {
-                    prop_assert!(at.start <= at.end);
-                    let fits = |t: &str| at.end <= t.len() && t.is_char_boundary(at.start) && t.is_char_boundary(at.end);
-                    prop_assert!(fits(&text) || fits(&sql), "{:?} in {:?}", at, text);
-                }
+            if let Err(error) = rows.program(&text, &[&sql])
+                && let Some(at) = error.at
+            {
+                prop_assert!(at.start <= at.end);
+                let fits = |t: &str| at.end <= t.len() && t.is_char_boundary(at.start) && t.is_char_boundary(at.end);
+                prop_assert!(fits(&text) || fits(&sql), "{:?} in {:?}", at, text);
             }
         }
     }

@@ -1,0 +1,260 @@
+//! One transform from its first byte to its report: settle what the table is, then let workers take chunk after chunk.
+//!
+//! Each worker takes the next chunk from the source under its lock, turns it into a piece of output by itself, and hands
+//! that to the sink, which puts pieces into order. A failure travels as a piece too, so that the first one in the order
+//! of the input is the one that is told, whatever the number of workers.
+
+use super::chunk::Chunk;
+use super::input::{InputFile, Source};
+use super::output::rejects::{self, Rejects};
+use super::output::unique::{Duplicate, Duplicates, Place};
+use super::parse::{self, Layout, Parser};
+use super::sink::Sink;
+use super::spec::{Spec, Split};
+use super::sql::{CheckExpr, Program, SqlError};
+use super::table::{Format, Table};
+use super::unique;
+use super::work::{Spare, Work};
+use super::write::{Plan, Writer};
+use crate::error::did_you_mean;
+use crate::model::block::shown;
+use crate::model::{Desk, Failure, Report};
+use chrono::{DateTime, Utc};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Size of a chunk, in bytes: large enough that its overhead vanishes, small enough that its columns stay in the cache.
+pub const CHUNK: usize = 512 * 1024;
+/// Memory that one thread needs at the usual width of tables, in bytes: its chunk, its columns, its output, and its share
+/// of the pieces that wait for their turn.
+const PER_THREAD: u64 = 24 * 1024 * 1024;
+/// Pieces that may wait for their turn, for each thread.
+const AHEAD: usize = 2;
+
+/// What to transform.
+pub struct Order<'a> {
+    /// How.
+    pub spec: &'a Spec,
+    /// What, in this order.
+    pub inputs: Vec<InputFile>,
+    /// Where the output goes.
+    pub target: PathBuf,
+    /// The planned time of the run: what `now()` is.
+    pub now: DateTime<Utc>,
+    /// A private folder for files that only this attempt needs; made when it is needed.
+    pub scratch: &'a Path,
+    /// What the attempt may touch.
+    pub desk: &'a dyn Desk,
+}
+
+/// Where chunks come from: one at a time, whoever asks.
+pub(super) struct Feed {
+    source: Source,
+    seq: u64,
+    ended: bool,
+    duplicates: Option<std::iter::Peekable<Duplicates>>,
+}
+
+/// What a worker takes.
+pub(super) struct Taken {
+    pub(super) seq: u64,
+    pub(super) chunk: Result<Chunk, Failure>,
+    /// The rows of the chunk that repeat an earlier one.
+    pub(super) repeats: Vec<Duplicate>,
+    /// Bytes of the files read so far, as they lie on the disk, and in all.
+    pub(super) read: (u64, u64),
+}
+
+impl Feed {
+    pub(super) fn new(source: Source, duplicates: Option<Duplicates>) -> Self {
+        Self { source, seq: 0, ended: false, duplicates: duplicates.map(Iterator::peekable) }
+    }
+
+    /// The next chunk, read into `buffer`; none at the end, and after a failure.
+    pub(super) fn next(&mut self, buffer: Vec<u8>) -> Option<Taken> {
+        if self.ended {
+            return None;
+        }
+        let chunk = match self.source.next(buffer) {
+            Ok(Some(chunk)) => Ok(chunk),
+            Ok(None) => {
+                self.ended = true;
+                return None;
+            }
+            Err(failure) => Err(failure),
+        };
+        let seq = self.seq;
+        self.seq += 1;
+        let mut taken = Taken { seq, chunk, repeats: Vec::new(), read: self.source.progress() };
+        if let (Ok(chunk), Some(duplicates)) = (&taken.chunk, &mut self.duplicates) {
+            let file = u32::try_from(chunk.file).unwrap_or(u32::MAX);
+            let end = Place { file, byte: chunk.byte + chunk.bytes.len() as u64 };
+            match unique::before(duplicates, end) {
+                Ok(repeats) => taken.repeats = repeats,
+                Err(failure) => taken.chunk = Err(failure),
+            }
+        }
+        self.ended = taken.chunk.is_err();
+        Some(taken)
+    }
+}
+
+/// Runs a transform.
+pub fn run(order: Order<'_>) -> Result<Report, Failure> {
+    let Order { spec, inputs, target, now, scratch, desk } = order;
+    let threads = spec.threads.unwrap_or_else(|| desk.workers()).max(1);
+    let keys = if spec.unique.is_empty() { 0 } else { unique::KEYS as u64 };
+    let granted = desk.memory(PER_THREAD * threads as u64 + keys)?;
+    let room = granted.bytes().saturating_sub(keys) / PER_THREAD;
+    let threads = usize::try_from(room).unwrap_or(threads).clamp(1, threads);
+
+    let labels: Vec<String> = inputs.iter().map(|i| i.label.clone()).collect();
+    let source = Source::open(inputs.clone(), &spec.declared, CHUNK)?;
+    let blame = |failure: Failure| blamed(failure, labels.first());
+    let settled = Settled::new(spec, &source, inputs.iter().map(|i| i.name.clone()).collect(), now).map_err(blame)?;
+
+    let duplicates = if settled.unique.is_empty() {
+        None
+    } else {
+        let first = Source::open(inputs, &spec.declared, CHUNK)?;
+        Some(unique::find(&settled, first, threads, scratch, desk)?)
+    };
+    let names = settled.table.columns.iter().map(|c| c.name.clone()).collect();
+    let rejects = Rejects::new(names, &settled.layout.dialect);
+    let plan = Plan { spec, settled: &settled, rejects: &rejects, target, labels };
+    let spare = Spare::default();
+    let writer = Writer::open(plan, desk, &spare)?;
+    let work = Work::new(spec, &settled, writer.style(), &rejects, &spare);
+    let feed = Mutex::new(Feed::new(source, duplicates));
+    let sink = Sink::new(writer, 0, (threads * AHEAD + 1) as u64);
+    each(&feed, &sink, (threads, &settled.layout), desk, |taken, parser| work.piece(taken, parser));
+    sink.end()?.finish()
+}
+
+/// Lets workers turn everything that is fed into pieces. Ends early when the sink is over, or the attempt shall stop.
+pub(super) fn each<'l, P: Send, W: super::sink::Write<Result<P, Failure>>>(
+    feed: &Mutex<Feed>,
+    sink: &Sink<Result<P, Failure>, W>,
+    (threads, layout): (usize, &'l Layout),
+    desk: &dyn Desk,
+    piece: impl Fn(Taken, &mut Parser<'l>) -> (Result<P, Failure>, Vec<u8>) + Sync,
+) {
+    desk.crew(threads, &|_| {
+        let mut parser = Parser::new(layout);
+        let mut buffer = Vec::new();
+        while !sink.is_over() {
+            if let Err(stopped) = desk.check() {
+                sink.fail(stopped);
+                return;
+            }
+            let taken = feed.lock().unwrap_or_else(PoisonError::into_inner).next(std::mem::take(&mut buffer));
+            let Some(taken) = taken else { return };
+            let seq = taken.seq;
+            let made;
+            (made, buffer) = piece(taken, &mut parser);
+            if sink.put(seq, made).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Everything that is known before the first row is.
+pub(super) struct Settled {
+    /// The columns of the input, without those of a rejects file.
+    pub(super) table: Table,
+    /// How chunks are read.
+    pub(super) layout: Layout,
+    /// What is done with them.
+    pub(super) program: Program,
+    /// Where the program's inputs are among the columns that are read.
+    pub(super) inputs: Vec<usize>,
+    /// Where the columns are that no two rows may agree in.
+    pub(super) unique: Vec<usize>,
+    /// Columns of data in a rejects file that is read again; none: it is no such file.
+    pub(super) rejects: Option<usize>,
+    /// The column of the output that splits it.
+    pub(super) split: Option<usize>,
+}
+
+impl Settled {
+    fn new(spec: &Spec, source: &Source, file_names: Vec<String>, now: DateTime<Utc>) -> Result<Self, Failure> {
+        let dialect = source.dialect();
+        let header = source.header();
+        // A rejects file that was mended has columns behind those of the data.
+        let data = header.and_then(rejects::is_rejects);
+        let fields = header.map_or_else(|| source.fields(), <[String]>::len);
+        let (header, known) = match data {
+            Some(n) => (header.map(|h| &h[..n]), n),
+            None => (header, fields),
+        };
+        let table = parse::infer(source.sample(), header, known, &dialect, &spec.spelling, &spec.columns)?;
+        let checks: Vec<CheckExpr> = spec.expect.iter().map(|(_, check)| check.clone()).collect();
+        let program = Program::new(spec.statement.as_ref(), &checks, &table, now).map_err(|error| unplanned(&error))?;
+        let column = |name: &String, key: &str| position(&table, name, key);
+        let required = spec.require.iter().map(|n| column(n, "require")).collect::<Result<Vec<_>, _>>()?;
+        let unique = spec.unique.iter().map(|n| column(n, "unique")).collect::<Result<Vec<_>, _>>()?;
+        let mut wanted: Vec<usize> = program.inputs().iter().chain(&unique).copied().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let among = |list: &[usize]| list.iter().filter_map(|i| wanted.binary_search(i).ok()).collect::<Vec<_>>();
+        let (inputs, unique) = (among(program.inputs()), among(&unique));
+        let split = match &spec.split {
+            Split::By(name) => Some(output_position(&program, name)?),
+            Split::None | Split::Size(_) => None,
+        };
+        let layout = Layout {
+            table: table.clone(),
+            dialect,
+            spelling: spec.spelling.clone(),
+            ragged: spec.ragged,
+            on_bad_row: spec.on_bad_row,
+            fields: if dialect.format == Format::Csv { fields } else { table.columns.len() },
+            wanted,
+            required,
+            validate_all: true,
+            file_names,
+        };
+        Ok(Self { table, layout, program, inputs, unique, rejects: data, split })
+    }
+}
+
+/// A statement that does not fit the table.
+fn unplanned(error: &SqlError) -> Failure {
+    let hint = error.hint.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
+    let code = if error.needs_engine.is_some() { "sql_needs_engine" } else { "sql" };
+    Failure::permanent(code, format!("the statement cannot run on this file: {}{hint}", error.message))
+}
+
+/// The column of the input with this name: as it is written, else in any case if that is one alone.
+fn position(table: &Table, name: &str, key: &str) -> Result<usize, Failure> {
+    let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
+    named(&names, name).ok_or_else(|| unknown_column(&names, name, key, "the file"))
+}
+
+fn output_position(program: &Program, name: &str) -> Result<usize, Failure> {
+    let names: Vec<&str> = program.output().fields().iter().map(|f| f.name().as_str()).collect();
+    named(&names, name).ok_or_else(|| unknown_column(&names, name, "split_by", "the output"))
+}
+
+fn named(names: &[&str], name: &str) -> Option<usize> {
+    names.iter().position(|n| *n == name).or_else(|| {
+        let mut similar = names.iter().enumerate().filter(|(_, n)| n.eq_ignore_ascii_case(name));
+        let first = similar.next()?.0;
+        similar.next().is_none().then_some(first)
+    })
+}
+
+fn unknown_column(names: &[&str], name: &str, key: &str, what: &str) -> Failure {
+    let hint = did_you_mean(name, names.iter().copied()).map(|hint| format!(" ({hint})")).unwrap_or_default();
+    let message = format!("`{key}` names a column that {what} does not have: {}{hint}", shown(name));
+    Failure::permanent("unknown_column", message)
+}
+
+/// A failure about an input, unless it names one.
+pub(super) fn blamed(mut failure: Failure, label: Option<&String>) -> Failure {
+    if failure.file.is_none() {
+        failure.file = label.cloned();
+    }
+    failure
+}

@@ -1,0 +1,320 @@
+//! `transform`: one table, now, without a configuration and without a queue. The same engine as in a task; the files it
+//! writes become visible together, at the end.
+
+use super::client_runtime;
+use super::signals::Signals;
+use crate::actions::transform::engine::{self, Order};
+use crate::actions::transform::gather;
+use crate::actions::transform::spec::Spec;
+use crate::cli::args::Transform;
+use crate::cli::transform::{Bar, Done};
+use crate::cli::{self, Out};
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Exit, Fatal};
+use crate::files::dir::Dir;
+use crate::files::names::temp_name;
+use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Grant, Level, OnExists, OutputFile, Progress, Stop};
+use crate::model::block::{Complaint, Complaints, Entry, Hint, Node, Value};
+use crate::model::{Block, Desk, Failure, JobId, Report, text};
+use crate::runtime::{Tracker, crew};
+use chrono::{DateTime, Utc};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Between two states of the progress bar.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Runs the command.
+pub fn run(args: &Transform, out: &mut Out) -> Result<Exit, Fatal> {
+    let base =
+        std::env::current_dir().map_err(|e| Fatal::new(Exit::Failed, "cannot tell the working folder").because(e))?;
+    let spec = read(args, &base)?;
+    let desk = Arc::new(LocalDesk::new(args.force));
+    let runtime = client_runtime()?;
+    let mut bar = Bar::new(!args.quiet && !out.is_json());
+    let work = {
+        let (desk, args) = (Arc::clone(&desk), args.clone());
+        move || transform(&spec, &args, &base, desk.as_ref())
+    };
+    let result = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let tracker = Tracker::new(tokio::runtime::Handle::current());
+        let working = tracker.run(work);
+        tokio::pin!(working);
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                result = &mut working => break Ok::<_, Fatal>(result),
+                _ = tick.tick() => bar.show(desk.progress_now(), out),
+                () = signals.next() => desk.stop.store(true, Ordering::Relaxed),
+            }
+        }
+    })?;
+    bar.clear(out);
+    let panicked = || Failure::permanent("panic", "the engine panicked: this is a fault of the program");
+    let result = result.unwrap_or_else(|| Err(panicked()));
+    let placed = match result {
+        Ok(report) if !desk.stop.load(Ordering::Relaxed) => desk.place().map(|placed| (report, placed)),
+        Ok(_) => Err(Failure::transient("stopped", "stopped on request")),
+        Err(failure) => Err(failure),
+    };
+    match placed {
+        Ok((report, Placed { outputs, took: sync })) => {
+            cli::transform::done(&Done { report, outputs, took: bar.elapsed(), sync }, out);
+            Ok(Exit::Ok)
+        }
+        Err(failure) => {
+            desk.drop_all();
+            cli::transform::failed(&failure, out);
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+fn transform(spec: &Spec, args: &Transform, base: &Path, desk: &LocalDesk) -> Result<Report, Failure> {
+    let patterns: Vec<String> = args.inputs.iter().map(|p| p.to_string_lossy().into_owned()).collect();
+    let mut paths = Vec::new();
+    for (path, pattern) in args.inputs.iter().zip(&patterns) {
+        // A name that is no UTF-8 is no pattern either.
+        if path.exists() {
+            paths.push(base.join(path));
+        } else {
+            paths.extend(gather::named(base, std::slice::from_ref(pattern))?);
+        }
+    }
+    let target = base.join(&args.output);
+    let scratch = target.parent().unwrap_or(base).join(temp_name(JobId(0), i64::from(std::process::id()), u32::MAX));
+    let order = Order { spec, inputs: gather::open(&paths)?, target, now: now(), scratch: &scratch, desk };
+    let result = engine::run(order);
+    // It is there only if something was spilled to it.
+    let _ = std::fs::remove_dir_all(&scratch);
+    result
+}
+
+/// The time as a run's planned time has it, in milliseconds.
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(SystemClock.now().0).unwrap_or_default()
+}
+
+/// The options as the table that a task would have. Problems are told with the option's name.
+fn read(args: &Transform, base: &Path) -> Result<Spec, Fatal> {
+    let node = Node { span: 0..0, value: Value::Table(entries(args)) };
+    let complaints = Complaints::default();
+    let spec = {
+        let mut block = Block::open("", &node, base, &complaints);
+        Spec::read(&mut block)
+    };
+    let told = complaints.into_sorted();
+    match (spec, told.first()) {
+        (Some(spec), None) => Ok(spec),
+        (_, first) => {
+            let message = first.map_or_else(|| "the options do not fit".to_owned(), |c| c.message.clone());
+            let fatal = Fatal::new(Exit::Usage, message);
+            Err(match first.and_then(|c| place(args, c)).or_else(|| first.and_then(hint)) {
+                Some(hint) => fatal.hint(hint),
+                None => fatal,
+            })
+        }
+    }
+}
+
+fn hint(complaint: &Complaint) -> Option<String> {
+    match complaint.hint.as_ref()? {
+        Hint::Text(text) => Some(text.clone()),
+        Hint::Known { word, known } => crate::error::did_you_mean(word, known.iter().map(String::as_str))
+            .map(|near| format!("did you mean `{near}`?")),
+    }
+}
+
+/// Shows the part of a statement that a problem is about.
+fn place(args: &Transform, complaint: &Complaint) -> Option<String> {
+    let sql = args.sql.as_ref()?;
+    let at = sql.get(complaint.span.clone()).filter(|part| !part.is_empty())?;
+    let hint = hint(complaint).map(|hint| format!("; {hint}")).unwrap_or_default();
+    Some(format!("at `{}`{hint}", text::escape(at)))
+}
+
+fn entries(args: &Transform) -> Vec<Entry> {
+    let mut made = Vec::new();
+    let mut add = |key: &str, value: Option<Value>| {
+        let Some(value) = value else { return };
+        // A text that has no place in a file stands at the places of its own bytes.
+        let len = if let Value::String(text) = &value { text.len() } else { 0 };
+        made.push(Entry { key: key.into(), key_span: 0..0, node: Node { span: 0..len, value } });
+    };
+    let word = |text: &Option<String>| text.clone().map(Value::String);
+    let words = |list: &[String]| {
+        let nodes = list.iter().map(|s| Node { span: 0..0, value: Value::String(s.clone()) }).collect();
+        (!list.is_empty()).then_some(Value::Array(nodes))
+    };
+    add("sql", word(&args.sql));
+    add("threads", args.threads.map(Value::Integer));
+    add("format", word(&args.format));
+    add("delimiter", args.delimiter.as_deref().map(unescaped));
+    add("quote", word(&args.quote));
+    add("encoding", word(&args.encoding));
+    add("header", args.no_header.then_some(Value::Boolean(false)));
+    let column = |(name, kind): &(String, String)| Entry {
+        key: name.clone(),
+        key_span: 0..0,
+        node: Node { span: 0..0, value: Value::String(kind.clone()) },
+    };
+    let columns: Vec<_> = args.columns.iter().map(column).collect();
+    add("columns", (!columns.is_empty()).then_some(Value::Table(columns)));
+    add("null", words(&args.nulls));
+    add("decimal_point", word(&args.decimal_point));
+    add("ragged", word(&args.ragged));
+    add("require", words(&args.require));
+    add("expect", words(&args.expect));
+    add("unique", words(&args.unique));
+    add("on_bad_row", word(&args.on_bad_row));
+    let max = args.max_rejects.as_ref();
+    add("max_rejects", max.map(|m| m.parse().map_or_else(|_| Value::String(m.clone()), Value::Integer)));
+    add("split_by", word(&args.split_by));
+    add("split_size", word(&args.split_size));
+    add("output_delimiter", args.output_delimiter.as_deref().map(unescaped));
+    add("output_null", word(&args.output_null));
+    add("output_header", args.no_output_header.then_some(Value::Boolean(false)));
+    made
+}
+
+/// `\t` as a shell hands it on.
+fn unescaped(text: &str) -> Value {
+    Value::String(if text == "\\t" { "\t".into() } else { text.into() })
+}
+
+/// A desk without a supervisor: temporary files beside their targets, renamed at the end.
+struct LocalDesk {
+    force: bool,
+    stop: AtomicBool,
+    next: AtomicU32,
+    temps: Mutex<Vec<Temp>>,
+    progress: Mutex<Progress>,
+}
+
+/// What is visible now.
+struct Placed {
+    outputs: Vec<PathBuf>,
+    /// How long the disk took for it.
+    took: Duration,
+}
+
+struct Temp {
+    dir: Dir,
+    name: OsString,
+    target: PathBuf,
+}
+
+impl LocalDesk {
+    fn new(force: bool) -> Self {
+        let (stop, next) = (AtomicBool::new(false), AtomicU32::new(0));
+        Self { force, stop, next, temps: Mutex::default(), progress: Mutex::default() }
+    }
+
+    fn progress_now(&self) -> Progress {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn taken(&self) -> Vec<Temp> {
+        std::mem::take(&mut *self.temps.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes every output visible: contents first, then names, then folders.
+    fn place(&self) -> Result<Placed, Failure> {
+        let temps = self.taken();
+        let began = Instant::now();
+        let placed = place_all(&temps, self.force);
+        if placed.is_err() {
+            remove(&temps);
+        }
+        placed.map(|()| Placed { outputs: temps.into_iter().map(|t| t.target).collect(), took: began.elapsed() })
+    }
+
+    fn drop_all(&self) {
+        remove(&self.taken());
+    }
+}
+
+fn place_all(temps: &[Temp], force: bool) -> Result<(), Failure> {
+    let fault = |temp: &Temp, e: &std::io::Error| Failure::io("output", "write", &temp.target, e);
+    for temp in temps {
+        let (file, _) = temp.dir.open_read(&temp.name).map_err(|e| fault(temp, &e))?;
+        file.sync_all().map_err(|e| fault(temp, &e))?;
+    }
+    for temp in temps {
+        let name = temp.target.file_name().unwrap_or_default();
+        let renamed = if force {
+            temp.dir.replace_to(&temp.name, &temp.dir, name)
+        } else {
+            temp.dir.rename_to(&temp.name, &temp.dir, name)
+        };
+        renamed.map_err(|e| fault(temp, &e))?;
+    }
+    for temp in temps {
+        temp.dir.sync().map_err(|e| fault(temp, &e))?;
+    }
+    Ok(())
+}
+
+/// What was not placed is worth nothing.
+fn remove(temps: &[Temp]) {
+    for temp in temps {
+        let _ = temp.dir.unlink(&temp.name);
+    }
+}
+
+impl Desk for LocalDesk {
+    fn outputs(
+        &self,
+        target: &Path,
+        siblings: &dyn Fn(&Path) -> Vec<PathBuf>,
+        _: OnExists,
+    ) -> Result<Vec<OutputFile>, Failure> {
+        let mut made = Vec::new();
+        for target in std::iter::once(target.to_owned()).chain(siblings(target)) {
+            let fault = |e: &std::io::Error| Failure::io("output", "create", &target, e);
+            if !self.force && target.symlink_metadata().is_ok() {
+                let message = format!("the output is there already, --force replaces it: {}", text::path(&target));
+                return Err(Failure::permanent("output_exists", message));
+            }
+            let folder = target.parent().unwrap_or_else(|| Path::new("/"));
+            let dir = Dir::create_all(folder).map_err(|e| fault(&e))?;
+            let n = self.next.fetch_add(1, Ordering::Relaxed);
+            let name = temp_name(JobId(0), i64::from(std::process::id()), n);
+            let file = dir.create_new(&name, 0o666).map_err(|e| fault(&e))?;
+            made.push(OutputFile { file, temp: folder.join(&name), target: target.clone() });
+            self.temps.lock().unwrap_or_else(PoisonError::into_inner).push(Temp { dir, name, target });
+        }
+        Ok(made)
+    }
+
+    fn log(&self, _: Level, _: &str) {}
+
+    fn progress(&self, progress: Progress) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
+    fn stopped(&self) -> Option<Stop> {
+        self.stop.load(Ordering::Relaxed).then_some(Stop::Cancel)
+    }
+
+    fn child(&self, _: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>> {
+        Box::pin(std::future::ready(Err(Failure::permanent("internal", "a table needs no program"))))
+    }
+
+    fn workers(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    fn crew(&self, threads: usize, work: &(dyn Fn(usize) + Sync)) {
+        crew(threads, work);
+    }
+
+    fn memory(&self, bytes: u64) -> Result<Grant, Failure> {
+        // One table, and nobody to share with.
+        Ok(Grant::new(bytes, Box::new(())))
+    }
+}
