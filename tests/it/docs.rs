@@ -103,3 +103,18 @@ fn everything_that_the_readme_points_at_is_there() {
         }
     }
 }
+
+#[test]
+fn every_function_of_a_statement_is_documented_as_it_is() {
+    use shiftboss::actions::transform::sql::functions::FUNCTIONS;
+    let document = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sql.md")).unwrap();
+    let rows: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(rows.len(), FUNCTIONS.len(), "one row a function");
+    for (row, function) in rows.iter().zip(FUNCTIONS) {
+        let start = format!("| `{}` | {}", function.usage.replace('|', "\\|"), function.summary.replace('|', "\\|"));
+        assert!(row.starts_with(&start), "{row}\nshould start with\n{start}");
+        for alias in function.aliases.iter().filter(|alias| !function.usage.starts_with(**alias)) {
+            assert!(row.contains(&format!("`{alias}`")), "{alias} is missing: {row}");
+        }
+    }
+}
