@@ -1,17 +1,28 @@
 //! Sixty-four bytes at once: which of them equal a byte, as the bits of one word.
 //!
-//! In plain words of eight bytes: the instructions that machines have for this cannot be called without `unsafe`.
+//! Written so that a compiler makes vector instructions of it; those themselves cannot be called without `unsafe`.
 
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 64;
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const LOW: u64 = 0x7f * ONES;
-/// Multiplied with one bit in each byte, gathers them in the highest byte.
-const GATHER: u64 = 0x0102_0408_1020_4080;
+/// Bytes that are compared at once.
+const LANES: usize = 16;
 
 /// Bytes of a chunk, ready to be compared.
-pub(super) struct Block([u64; 8]);
+pub(super) struct Block([u8; BLOCK]);
+
+/// Bit `n` of byte `m` of the sum of these, where they match, stands for byte `8 * n + m` of a block.
+static BITS: [u8; BLOCK] = bits();
+
+const fn bits() -> [u8; BLOCK] {
+    let mut out = [0; BLOCK];
+    let mut i = 0;
+    while i < BLOCK {
+        out[i] = 1 << (i / 8);
+        i += 1;
+    }
+    out
+}
 
 impl Block {
     /// The bytes at an offset; behind the end they are missing. Answers as well which of the bits are valid.
@@ -19,30 +30,35 @@ impl Block {
     pub(super) fn load(bytes: &[u8], at: usize) -> (Self, u64) {
         let rest = bytes.get(at..).unwrap_or_default();
         if let Some(block) = rest.first_chunk() {
-            return (Self::of(block), u64::MAX);
+            return (Self(*block), u64::MAX);
         }
         let mut block = [0; BLOCK];
         block[..rest.len()].copy_from_slice(rest);
-        (Self::of(&block), (1 << rest.len()) - 1)
-    }
-
-    #[inline]
-    fn of(block: &[u8; BLOCK]) -> Self {
-        let (words, _) = block.as_chunks::<8>();
-        Self(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
+        (Self(block), (1 << rest.len()) - 1)
     }
 
     /// Bit `i` is set if byte `i` is `needle`.
     #[inline]
     pub(super) fn equal(&self, needle: u8) -> u64 {
-        let needles = u64::from(needle) * ONES;
-        self.0.iter().enumerate().fold(0, |bits, (i, word)| {
-            let differs = word ^ needles;
-            // The highest bit of each byte, set if all of the byte is zero: exact, no borrow crosses a byte.
-            let zero = !(((differs & LOW) + LOW) | differs | LOW);
-            bits | ((zero >> 7).wrapping_mul(GATHER) >> 56) << (8 * i)
-        })
+        let mut sum = [0; LANES];
+        for (i, sum) in sum.iter_mut().enumerate() {
+            let of = |row: usize| if self.0[LANES * row + i] == needle { BITS[LANES * row + i] } else { 0 };
+            *sum = of(0) | of(1) | of(2) | of(3);
+        }
+        let (words, _) = sum.as_chunks();
+        transpose(u64::from_le_bytes(words[0]) | u64::from_le_bytes(words[1]))
     }
+}
+
+/// Bit `m` of byte `n` from bit `n` of byte `m`.
+#[inline]
+const fn transpose(x: u64) -> u64 {
+    let t = (x ^ (x >> 7)) & 0x00aa_00aa_00aa_00aa;
+    let x = x ^ t ^ (t << 7);
+    let t = (x ^ (x >> 14)) & 0x0000_cccc_0000_cccc;
+    let x = x ^ t ^ (t << 14);
+    let t = (x ^ (x >> 28)) & 0x0000_0000_f0f0_f0f0;
+    x ^ t ^ (t << 28)
 }
 
 #[cfg(test)]

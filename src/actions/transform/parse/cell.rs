@@ -6,12 +6,24 @@ use super::span::{Kind, Span};
 use super::time::Formats;
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
 
+/// Lengths of the words that mean "no value". Bit `n`: there is one of `n` bytes; the last bit: of 63 or more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lens(u64);
+
+impl Lens {
+    /// Whether a field is a text as it stands, as most are: neither perhaps no value nor to be unescaped.
+    #[inline]
+    pub(super) fn is_plain(self, span: Span) -> bool {
+        let may_be_null = (self.0 >> (span.end() - span.start()).min(63)) & 1 == 1;
+        span.is_in_place() && !(may_be_null && span.is_bare())
+    }
+}
+
 /// The fields that mean "no value".
 #[derive(Debug)]
 pub(super) struct Nulls {
     words: Vec<Vec<u8>>,
-    /// Bit `n`: there is one of `n` bytes; the last bit: of 63 or more.
-    lens: u64,
+    lens: Lens,
 }
 
 impl Nulls {
@@ -22,18 +34,17 @@ impl Nulls {
             (!unmappable).then(|| bytes.into_owned())
         });
         let words: Vec<_> = encoded.collect();
-        let lens = words.iter().fold(0, |lens, word| lens | 1 << word.len().min(63));
+        let lens = Lens(words.iter().fold(0, |lens, word| lens | 1 << word.len().min(63)));
         Self { words, lens }
     }
 
-    /// Whether one of them has this many bytes.
-    #[inline]
-    pub(super) fn may_be(&self, len: usize) -> bool {
-        (self.lens >> len.min(63)) & 1 == 1
+    /// How long they are.
+    pub(super) fn lens(&self) -> Lens {
+        self.lens
     }
 
     fn contains(&self, text: &[u8]) -> bool {
-        self.may_be(text.len()) && self.words.iter().any(|word| word == text)
+        self.words.iter().any(|word| word == text)
     }
 }
 

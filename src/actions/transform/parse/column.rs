@@ -109,7 +109,9 @@ impl Column {
         let (point, formats) = (cells.point, cells.formats);
         let rows = Picked { spans, fields, column: self.duty.column };
         match &mut self.values {
-            Values::Int(values) => fill(values, rows, cells, &mut tools.buffer, &mut slow, number::int_at),
+            Values::Int(values) => {
+                fill(values, rows, cells, &mut tools.buffer, &mut slow, |b, s, e| number::int_at(b, s, e))
+            }
             Values::Float(values) => {
                 fill(values, rows, cells, &mut tools.buffer, &mut slow, |b, s, e| number::float(b.get(s..e)?, point));
             }
@@ -240,24 +242,37 @@ fn fill<T: Copy + Default>(
     read: impl Fn(&[u8], usize, usize) -> Option<T>,
 ) {
     slow.first = values.len();
-    let bytes = cells.bytes;
+    let (bytes, lens) = (cells.bytes, cells.nulls.lens());
     values.extend(rows.iter().enumerate().map(|(row, span)| {
-        if span.is_bare()
-            && !cells.nulls.may_be(span.end() - span.start())
+        if lens.is_plain(span)
             && let Some(value) = read(bytes, span.start(), span.end())
         {
             return value;
         }
-        match cells.cell(span, buffer) {
-            Cell::Text(text) => match read(text, 0, text.len()) {
-                Some(value) => return value,
-                None => slow.unreadable(row, Why::Unreadable),
-            },
-            Cell::Null => slow.null(row),
-            Cell::Dead => slow.nothing(row),
-        }
-        T::default()
+        slowly(row, span, cells, buffer, slow, &read)
     }));
+}
+
+/// A value that is not as usual. Apart from the usual ones, so that those are read in few registers.
+#[cold]
+#[inline(never)]
+fn slowly<T: Default>(
+    row: usize,
+    span: Span,
+    cells: &Cells<'_>,
+    buffer: &mut Vec<u8>,
+    slow: &mut Slow<'_>,
+    read: impl Fn(&[u8], usize, usize) -> Option<T>,
+) -> T {
+    match cells.cell(span, buffer) {
+        Cell::Text(text) => match read(text, 0, text.len()) {
+            Some(value) => return value,
+            None => slow.unreadable(row, Why::Unreadable),
+        },
+        Cell::Null => slow.null(row),
+        Cell::Dead => slow.nothing(row),
+    }
+    T::default()
 }
 
 #[expect(
@@ -274,24 +289,30 @@ fn texts(
     slow: &mut Slow<'_>,
 ) {
     slow.first = offsets.len() - 1;
-    let (chunk, as_is) = (cells.bytes, cells.is_utf8);
+    let (chunk, lens, as_is) = (cells.bytes, cells.nulls.lens(), cells.is_utf8);
     offsets.extend(rows.iter().enumerate().map(|(row, span)| {
-        if as_is && span.is_bare() && !cells.nulls.may_be(span.end() - span.start()) {
+        if as_is && lens.is_plain(span) {
             push(bytes, chunk, span.start(), span.end());
-            return bytes.len() as i32;
-        }
-        match cells.cell(span, &mut tools.buffer) {
-            Cell::Text(text) if as_is => bytes.extend_from_slice(text),
-            Cell::Text(text) => {
-                if tools.decoding.append(text, bytes).is_err() {
-                    slow.unreadable(row, malformed(span, chunk, tools));
-                }
-            }
-            Cell::Null => slow.null(row),
-            Cell::Dead => slow.nothing(row),
+        } else {
+            slow_text(row, span, cells, tools, slow, bytes);
         }
         bytes.len() as i32
     }));
+}
+
+/// A text that is not as usual.
+#[inline(never)]
+fn slow_text(row: usize, span: Span, cells: &Cells<'_>, tools: &mut Tools, slow: &mut Slow<'_>, bytes: &mut Vec<u8>) {
+    match cells.cell(span, &mut tools.buffer) {
+        Cell::Text(text) if cells.is_utf8 => bytes.extend_from_slice(text),
+        Cell::Text(text) => {
+            if tools.decoding.append(text, bytes).is_err() {
+                slow.unreadable(row, malformed(span, cells.bytes, tools));
+            }
+        }
+        Cell::Null => slow.null(row),
+        Cell::Dead => slow.nothing(row),
+    }
 }
 
 /// Where a field is malformed, looked at as it stands.

@@ -94,7 +94,7 @@ pub(super) fn cut<const PLAIN: bool>(bytes: &[u8], from: usize, shape: Shape, ce
                 break;
             }
             let bit = found.trailing_zeros();
-            left &= (u64::MAX << bit) << 1;
+            left = if PLAIN { found & (found - 1) } else { left & ((u64::MAX << bit) << 1) };
             let p = at + bit as usize;
             if !PLAIN && (quotes >> bit) & 1 == 1 {
                 record.quote(p, bytes.get(p + 1).copied() == quote);

@@ -40,30 +40,36 @@ fn digits(bytes: &[u8], at: usize, len: usize) -> Option<u64> {
 
 /// A whole number of 64 bits, at a place in a text.
 #[inline]
-#[expect(clippy::cast_possible_wrap, reason = "16 digits are less than 63 bits")]
+#[expect(clippy::cast_possible_wrap, reason = "8 digits are less than 63 bits")]
 pub(super) fn int_at(bytes: &[u8], start: usize, end: usize) -> Option<i64> {
     let negative = bytes.get(start) == Some(&b'-');
     let first = start + usize::from(negative);
     let len = end.wrapping_sub(first);
-    let magnitude = if len.wrapping_sub(1) < 8 {
-        digits(bytes, first, len)
-    } else if len.wrapping_sub(9) < 8 {
-        two_words(bytes, first, len)
-    } else {
-        None
-    };
-    match magnitude {
-        Some(n) => Some(if negative { -(n as i64) } else { n as i64 }),
-        None => int(bytes.get(start..end)?),
+    if len.wrapping_sub(1) < 8
+        && let Some(n) = digits(bytes, first, len)
+    {
+        return Some(if negative { -(n as i64) } else { n as i64 });
     }
+    long_int_at(bytes, start, end)
 }
 
-#[inline]
-fn two_words(bytes: &[u8], first: usize, len: usize) -> Option<u64> {
-    Some(digits(bytes, first, 8)? * POWERS[len - 8] + digits(bytes, first + 8, len - 8)?)
+#[inline(never)]
+#[expect(clippy::cast_possible_wrap, reason = "16 digits are less than 63 bits")]
+fn long_int_at(bytes: &[u8], start: usize, end: usize) -> Option<i64> {
+    let negative = bytes.get(start) == Some(&b'-');
+    let first = start + usize::from(negative);
+    let len = end.wrapping_sub(first);
+    if (9..=16).contains(&len)
+        && let (Some(high), Some(low)) = (digits(bytes, first, 8), digits(bytes, first + 8, len - 8))
+    {
+        let n = (high * POWERS[len - 8] + low) as i64;
+        return Some(if negative { -n } else { n });
+    }
+    int(bytes.get(start..end)?)
 }
 
 /// A whole number of 64 bits.
+#[cold]
 pub(super) fn int(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok().filter(|t| !t.starts_with('+'))?.parse().ok()
 }

@@ -63,6 +63,11 @@ impl Span {
         self.start < ABSENT
     }
 
+    /// Whether the bytes are the text, with or without quotes around them.
+    pub(super) const fn is_in_place(self) -> bool {
+        self.start & (ESCAPED | ABSENT) == 0
+    }
+
     /// What it is.
     pub(super) const fn kind(self) -> Kind {
         match self.start & (QUOTED | ESCAPED | ABSENT) {
@@ -103,10 +108,13 @@ mod tests {
         ] {
             assert_eq!((span.kind(), span.start(), span.end()), (kind, OFFSET_MAX, OFFSET_MAX));
             assert_eq!(span.is_bare(), kind == Kind::Bare);
+            assert_eq!(span.is_in_place(), kind != Kind::Escaped);
         }
         assert_eq!(Span::ABSENT.kind(), Kind::Absent);
         assert_eq!(Span::DEAD.kind(), Kind::Dead);
-        assert!(!Span::ABSENT.is_bare() && !Span::DEAD.is_bare());
+        for span in [Span::ABSENT, Span::DEAD] {
+            assert!(!span.is_bare() && !span.is_in_place());
+        }
         assert_eq!(Span::ABSENT.of(b"abc"), b"");
     }
 }
