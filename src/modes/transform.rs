@@ -87,7 +87,15 @@ fn transform(spec: &Spec, args: &Transform, base: &Path, desk: &LocalDesk) -> Re
     }
     let target = base.join(&args.output);
     let scratch = target.parent().unwrap_or(base).join(temp_name(JobId(0), i64::from(std::process::id()), u32::MAX));
-    let order = Order { spec, inputs: gather::open(&paths)?, target, now: now(), scratch: &scratch, desk };
+    let order = Order {
+        spec,
+        inputs: gather::open(&paths)?,
+        target,
+        now: now(),
+        chunk: engine::CHUNK,
+        scratch: &scratch,
+        desk,
+    };
     let result = engine::run(order);
     // It is there only if something was spilled to it.
     let _ = std::fs::remove_dir_all(&scratch);

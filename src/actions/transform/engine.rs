@@ -41,6 +41,8 @@ pub struct Order<'a> {
     pub target: PathBuf,
     /// The planned time of the run: what `now()` is.
     pub now: DateTime<Utc>,
+    /// Size of a chunk, in bytes: [`CHUNK`], but for tests.
+    pub chunk: usize,
     /// A private folder for files that only this attempt needs; made when it is needed.
     pub scratch: &'a Path,
     /// What the attempt may touch.
@@ -101,7 +103,7 @@ impl Feed {
 
 /// Runs a transform.
 pub fn run(order: Order<'_>) -> Result<Report, Failure> {
-    let Order { spec, inputs, target, now, scratch, desk } = order;
+    let Order { spec, inputs, target, now, chunk, scratch, desk } = order;
     let threads = spec.threads.unwrap_or_else(|| desk.workers()).max(1);
     let keys = if spec.unique.is_empty() { 0 } else { unique::KEYS as u64 };
     let granted = desk.memory(PER_THREAD * threads as u64 + keys)?;
@@ -109,14 +111,14 @@ pub fn run(order: Order<'_>) -> Result<Report, Failure> {
     let threads = usize::try_from(room).unwrap_or(threads).clamp(1, threads);
 
     let labels: Vec<String> = inputs.iter().map(|i| i.label.clone()).collect();
-    let source = Source::open(inputs.clone(), &spec.declared, CHUNK)?;
+    let source = Source::open(inputs.clone(), &spec.declared, chunk)?;
     let blame = |failure: Failure| blamed(failure, labels.first());
     let settled = Settled::new(spec, &source, inputs.iter().map(|i| i.name.clone()).collect(), now).map_err(blame)?;
 
     let duplicates = if settled.unique.is_empty() {
         None
     } else {
-        let first = Source::open(inputs, &spec.declared, CHUNK)?;
+        let first = Source::open(inputs, &spec.declared, chunk)?;
         Some(unique::find(&settled, first, threads, scratch, desk)?)
     };
     let names = settled.table.columns.iter().map(|c| c.name.clone()).collect();

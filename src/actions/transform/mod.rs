@@ -21,6 +21,9 @@ mod unique;
 mod work;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use crate::model::{Action, Block, Failure, JobOrder, Kind, Report, Template, Vars, Work};
 use chrono::{DateTime, Utc};
 use spec::Spec;
@@ -89,7 +92,15 @@ impl Transform {
         }
         let target = base.join(self.spec.output.expand_path(&vars));
         let now = DateTime::<Utc>::from_timestamp_millis(planned_at.0).unwrap_or(DateTime::UNIX_EPOCH);
-        engine::run(engine::Order { spec: &self.spec, inputs, target, now, scratch: &scratch, desk: desk.as_ref() })
+        engine::run(engine::Order {
+            spec: &self.spec,
+            inputs,
+            target,
+            now,
+            chunk: engine::CHUNK,
+            scratch: &scratch,
+            desk: desk.as_ref(),
+        })
     }
 }
 

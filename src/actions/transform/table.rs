@@ -127,7 +127,7 @@ pub struct Dialect {
 /// How values are spelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spelling {
-    /// Unquoted fields that mean "no value". `""` as a field, in quotes, is a text without characters.
+    /// Fields that mean "no value". In a column of text only without quotes: `""` is a text without characters there.
     pub nulls: Vec<String>,
     /// Between whole and fraction.
     pub decimal_point: u8,

@@ -43,7 +43,7 @@ impl Nulls {
         self.lens
     }
 
-    fn contains(&self, text: &[u8]) -> bool {
+    pub(super) fn contains(&self, text: &[u8]) -> bool {
         self.words.iter().any(|word| word == text)
     }
 }

@@ -267,6 +267,8 @@ fn slowly<T: Default>(
     match cells.cell(span, buffer) {
         Cell::Text(text) => match read(text, 0, text.len()) {
             Some(value) => return value,
+            // Some writers put quotes around everything; what is no value for a person is none in quotes either.
+            None if cells.nulls.contains(text) => slow.null(row),
             None => slow.unreadable(row, Why::Unreadable),
         },
         Cell::Null => slow.null(row),
