@@ -1,6 +1,6 @@
 //! A desk for tests: outputs are files in a temporary folder, and children end as the test says.
 
-use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Grant, Level, OutputFile, Progress, Stop};
+use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Grant, Level, OutputFile, Progress, Resume, Stop};
 use crate::model::{Action, Desk, Failure, Input, JobId, JobOrder, Millis, OnExists, Report, RunId, Vars, Work};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,10 @@ pub(super) struct TestDesk {
     pub(super) workers: AtomicUsize,
     /// Most memory that is granted, in bytes.
     pub(super) memory: AtomicU64,
+    /// What was noted at each checkpoint.
+    pub(super) checkpoints: Mutex<Vec<Vec<u8>>>,
+    /// What the next attempt on this desk finds noted; it gets the outputs that were opened so far.
+    pub(super) resume: Mutex<Option<Vec<u8>>>,
     /// What was to become of each output whose name is taken.
     pub(super) on_exists: Mutex<Vec<OnExists>>,
 }
@@ -50,6 +54,8 @@ impl TestDesk {
             patience: AtomicUsize::new(usize::MAX),
             workers: AtomicUsize::new(2),
             memory: AtomicU64::new(u64::MAX),
+            checkpoints: Mutex::default(),
+            resume: Mutex::default(),
             on_exists: Mutex::default(),
         }
     }
@@ -110,6 +116,29 @@ impl Desk for TestDesk {
 
     fn memory(&self, bytes: u64) -> Result<Grant, Failure> {
         Ok(Grant::new(bytes.min(self.memory.load(Ordering::SeqCst)), Box::new(())))
+    }
+
+    fn checkpoint(&self, state: &[u8]) -> Result<(), Failure> {
+        self.checkpoints.lock().unwrap().push(state.to_vec());
+        Ok(())
+    }
+
+    fn resume(&self) -> Option<Resume> {
+        let state = self.resume.lock().unwrap().take()?;
+        let mut outputs = self.outputs.lock().unwrap().clone();
+        let open = |(temp, target): (PathBuf, PathBuf)| OutputFile {
+            file: File::options().read(true).write(true).open(&temp).unwrap(),
+            temp,
+            target,
+        };
+        Some(Resume { state, outputs: outputs.drain(..).map(open).collect() })
+    }
+
+    fn start_afresh(&self) -> Result<(), Failure> {
+        for (temp, _) in self.outputs.lock().unwrap().drain(..) {
+            std::fs::remove_file(temp).unwrap();
+        }
+        Ok(())
     }
 
     fn log(&self, _: Level, _: &str) {}

@@ -181,6 +181,18 @@ impl Dir {
         Ok(File::from(openat(&self.fd, name, flags, Mode::from_bits_truncate(mode))?))
     }
 
+    /// Opens a regular file for reading and writing, with what is in it. Anything else is an error that
+    /// [`is_not_regular`].
+    pub fn open_write(&self, name: &OsStr) -> io::Result<File> {
+        let seen = self.stat(name)?.ok_or_else(|| io::Error::from(Errno::ENOENT))?;
+        if seen.kind != Kind::File {
+            return Err(invalid("not a regular file"));
+        }
+        let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        let file = File::from(openat(&self.fd, name, flags, Mode::empty())?);
+        if Stat::of(&file)?.kind == Kind::File { Ok(file) } else { Err(invalid("not a regular file")) }
+    }
+
     /// Renames a file into a folder of the same file system. If the new name is taken, by whatever, nothing happens
     /// and the error [`is_exists`]. Where the file system has no such rename (NFS), the file gets its second name by
     /// a link and loses the first; a crash in between leaves both names on one inode.

@@ -3,7 +3,7 @@
 
 mod desk;
 
-pub use desk::{ChildExit, ChildSpec, Desk, Grant, OUTPUT_BUSY, OnExists};
+pub use desk::{ChildExit, ChildSpec, Desk, Grant, OUTPUT_BUSY, OnExists, Resume};
 
 use super::{Block, Detail, Failure, JobId, Millis, RunId, Template, Vars};
 use std::ffi::OsString;

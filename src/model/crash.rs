@@ -26,6 +26,10 @@ pub const POINTS: &[&str] = &[
     "s4.before_work",
     "s4.in_output",
     "s4.child_started",
+    "s4.before_checkpoint",
+    "s4.after_checkpoint",
+    "s4.resumed",
+    "s4.forgotten",
     "s4.after_work",
     // S5: everything that the decision needs reaches the disk.
     "s5.record_written",

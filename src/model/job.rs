@@ -1,6 +1,6 @@
 //! What the store hands out about a job: the facts of its file and its place in the protocol.
 
-use super::{JobId, Millis, Outcome, RunId, TaskName};
+use super::{JobId, Millis, OnExists, Outcome, RunId, TaskName};
 use std::path::PathBuf;
 
 /// The identity of a file as the file system tells it. An inode alone is not trusted: it is reused.
@@ -68,6 +68,19 @@ pub struct Claimed {
     pub upstream: Vec<PathBuf>,
     /// An operator has cancelled it already: it is set aside, not run.
     pub cancelled: bool,
+    /// An earlier attempt was cut off and has noted where to go on.
+    pub checkpoint: bool,
+}
+
+/// A temporary file that a checkpoint leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptFile {
+    /// Its temporary path.
+    pub temp: PathBuf,
+    /// The final path that was chosen for it.
+    pub target: PathBuf,
+    /// What becomes of it if that is taken.
+    pub on_exists: OnExists,
 }
 
 impl Claimed {

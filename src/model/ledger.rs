@@ -2,7 +2,7 @@
 //! answer means that it is on the disk. Fences (`attempt`, `rev`) make late answers harmless: they change nothing.
 
 use super::action::BoxFuture;
-use super::job::{Claimed, JobFile, Landed, Move, Placing};
+use super::job::{Claimed, Facts, JobFile, KeptFile, Landed, Move, Placing};
 use super::view::{Done, Selection};
 use super::{Detail, Failure, Filter, JobId, JobState, Millis, OnInterrupt, Outcome, RunId, SelectionId, TaskName};
 use std::fmt;
@@ -194,6 +194,23 @@ pub struct Decision {
     pub log_ref: Option<PathBuf>,
     /// Who decided, where an operator did.
     pub action: Option<i64>,
+    /// Whether a checkpoint of the job stays, so that a later attempt goes on there; it leads to temporary files, which
+    /// then stay too.
+    pub keep_checkpoint: bool,
+}
+
+/// Where a later attempt may go on if this one is cut off (S4): what the attempt says of its outputs, and what must be
+/// the same for that to hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Hash of the task's configuration.
+    pub config_hash: String,
+    /// The input; device and links do not count.
+    pub facts: Option<Facts>,
+    /// The outputs in the order they were opened.
+    pub files: Vec<KeptFile>,
+    /// What the action needs to know.
+    pub state: Vec<u8>,
 }
 
 impl Decision {
@@ -216,6 +233,7 @@ impl Decision {
             log_head: None,
             log_ref: None,
             action: None,
+            keep_checkpoint: false,
         }
     }
 }
@@ -273,6 +291,8 @@ pub struct Interrupted {
     pub deaths: u32,
     /// An operator's cancel that was acknowledged, if there was one.
     pub cancel_action: Option<i64>,
+    /// The temporary files that its checkpoint leads to.
+    pub kept: Vec<KeptFile>,
 }
 
 /// What a start finds.
@@ -341,6 +361,8 @@ pub struct JobFacts {
     pub record_at: Option<PathBuf>,
     /// The failure of its last attempt.
     pub failure: Option<Failure>,
+    /// The temporary files that its checkpoint leads to.
+    pub kept: Vec<KeptFile>,
 }
 
 /// What a manual start asks for.
@@ -402,6 +424,11 @@ pub trait Ledger: Send + Sync {
     fn claim(&self, claim: Claim) -> Reply<ClaimAnswer>;
     /// S3: the file's facts after the move into WORK changed the record (an edited file, another inode).
     fn refresh(&self, job: JobId, attempt: i64, file: JobFile) -> Reply<()>;
+    /// S4: notes how far the outputs of an attempt are, in the place of what was noted before. False: it is not the
+    /// attempt of its job any more, and nothing was noted.
+    fn checkpoint(&self, job: JobId, attempt: i64, checkpoint: Checkpoint, now: Millis) -> Reply<bool>;
+    /// Forgets the checkpoint of a job. False: it is not the attempt of its job any more.
+    fn forget(&self, job: JobId, attempt: i64) -> Reply<bool>;
     /// Puts claimed jobs that never started back, as if they had not been claimed.
     fn put_back(&self, jobs: Vec<(JobId, i64)>) -> Reply<Vec<LaneHint>>;
     /// S6: decides; the point of no return.

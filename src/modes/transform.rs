@@ -13,7 +13,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::{Exit, Fatal};
 use crate::files::dir::Dir;
 use crate::files::names::temp_name;
-use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Grant, Level, OnExists, OutputFile, Progress, Stop};
+use crate::model::action::{
+    BoxFuture, ChildExit, ChildSpec, Grant, Level, OnExists, OutputFile, Progress, Resume, Stop,
+};
 use crate::model::block::{Complaint, Complaints, Entry, Hint, Node, Value};
 use crate::model::{Block, Desk, Failure, JobId, Report, text};
 use crate::runtime::{Tracker, crew};
@@ -324,5 +326,18 @@ impl Desk for LocalDesk {
     fn memory(&self, bytes: u64) -> Result<Grant, Failure> {
         // One table, and nobody to share with.
         Ok(Grant::new(bytes, Box::new(())))
+    }
+
+    fn checkpoint(&self, _: &[u8]) -> Result<(), Failure> {
+        Err(Failure::permanent("no_checkpoints", "work without a queue is not taken up again"))
+    }
+
+    fn resume(&self) -> Option<Resume> {
+        None
+    }
+
+    fn start_afresh(&self) -> Result<(), Failure> {
+        self.drop_all();
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! What an attempt may touch: temporary outputs, the log, its progress, a child.
 
+use super::keep::Identity;
 use super::memory::Share;
 use super::shared::{Live, Shared};
 use super::spawn::child::{self, Lines};
@@ -8,7 +9,7 @@ use crate::files::dir::Dir;
 use crate::files::names::temp_name;
 use crate::files::reserve::{self, Reservation, Taken};
 use crate::model::action::{
-    BoxFuture, ChildExit, ChildSpec, Desk, Grant, Level, OUTPUT_BUSY, OnExists, OutputFile, Progress, Stop,
+    BoxFuture, ChildExit, ChildSpec, Desk, Grant, Level, OUTPUT_BUSY, OnExists, OutputFile, Progress, Resume, Stop,
 };
 use crate::model::job::Claimed;
 use crate::model::{Failure, crash, text};
@@ -34,12 +35,14 @@ pub struct Temp {
     pub target: PathBuf,
     /// What becomes of it if that name is taken.
     pub on_exists: OnExists,
+    /// A checkpoint leads to it: it stays where its attempt is cut off.
+    pub noted: bool,
 }
 
 /// The desk of one attempt.
 pub struct JobDesk {
-    shared: Arc<Shared>,
-    claimed: Claimed,
+    pub(super) shared: Arc<Shared>,
+    pub(super) claimed: Claimed,
     live: Arc<Live>,
     next: AtomicU32,
     state: Mutex<State>,
@@ -48,10 +51,14 @@ pub struct JobDesk {
     spill: Spill,
 }
 
+/// What changes while it works.
 #[derive(Default)]
-struct State {
-    temps: Vec<Temp>,
-    held: Vec<Reservation>,
+pub(super) struct State {
+    pub(super) temps: Vec<Temp>,
+    pub(super) held: Vec<Reservation>,
+    pub(super) identity: Identity,
+    /// An earlier attempt has left a checkpoint that nobody has taken up or dropped.
+    pub(super) earlier: bool,
     exit: Option<i32>,
 }
 
@@ -61,6 +68,8 @@ pub struct Left {
     pub temps: Vec<Temp>,
     /// Their final names, held.
     pub held: Vec<Reservation>,
+    /// Whether an earlier attempt has left a checkpoint that this one has neither taken up nor dropped.
+    pub earlier: bool,
     /// Exit code of the last child.
     pub exit: Option<i32>,
     /// The first lines of its own output.
@@ -73,7 +82,8 @@ impl JobDesk {
     /// A desk for an attempt.
     pub fn new(shared: Arc<Shared>, claimed: Claimed, live: Arc<Live>) -> Self {
         let spill = Spill::new(shared.config.load().data_dir.join("output"), claimed.job, claimed.attempt);
-        let (next, state, granted) = (AtomicU32::new(0), Mutex::default(), Arc::default());
+        let (next, granted) = (AtomicU32::new(0), Arc::default());
+        let state = Mutex::new(State { earlier: claimed.checkpoint, ..State::default() });
         Self { shared, claimed, live, next, state, granted, spill }
     }
 
@@ -81,10 +91,15 @@ impl JobDesk {
     pub fn clear(&self) -> Left {
         let state = std::mem::take(&mut *self.state());
         let (log_head, log_ref) = self.spill.finish();
-        Left { temps: state.temps, held: state.held, exit: state.exit, log_head, log_ref }
+        Left { temps: state.temps, held: state.held, earlier: state.earlier, exit: state.exit, log_head, log_ref }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// What a checkpoint of an earlier attempt must be about, and one of this attempt will be.
+    pub fn identify(&self, identity: Identity) {
+        self.state().identity = identity;
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -122,7 +137,7 @@ impl JobDesk {
         let file = dir.create_new(&name, 0o666)?;
         let temp = folder.join(&name);
         let output = OutputFile { file, temp, target: target.to_owned() };
-        Ok((output, Temp { dir, name, target: target.to_owned(), on_exists }))
+        Ok((output, Temp { dir, name, target: target.to_owned(), on_exists, noted: false }))
     }
 }
 
@@ -172,6 +187,7 @@ impl Desk for JobDesk {
         if self.next.load(Ordering::Relaxed) >= OUTPUTS_MAX {
             return Err(Failure::permanent("too_many_outputs", format!("more than {OUTPUTS_MAX} outputs")));
         }
+        self.forget_earlier()?;
         let held = self.reserve(target, siblings, on_exists)?;
         let mut outputs = Vec::with_capacity(held.paths.len());
         for path in &held.paths {
@@ -209,6 +225,18 @@ impl Desk for JobDesk {
         };
         let bytes = share.bytes;
         Ok(Grant::new(bytes, Box::new(Granted { _share: share, flag: Arc::clone(&self.granted) })))
+    }
+
+    fn checkpoint(&self, state: &[u8]) -> Result<(), Failure> {
+        self.note_checkpoint(state)
+    }
+
+    fn resume(&self) -> Option<Resume> {
+        self.take_up()
+    }
+
+    fn start_afresh(&self) -> Result<(), Failure> {
+        self.drop_outputs()
     }
 
     fn log(&self, level: Level, line: &str) {

@@ -10,6 +10,7 @@ mod folders;
 mod health;
 mod housekeeping;
 mod idle;
+mod keep;
 pub mod locks;
 mod looping;
 mod memory;

@@ -1,6 +1,7 @@
 //! Operator actions. Each is on the disk before it is answered, with who did it, when and why; where files have to move,
 //! the same protocol moves them as for any other decision.
 
+use super::keep;
 use super::pipeline;
 use super::placing::{self, Placing};
 use super::prepare::{self, Aside, Original};
@@ -12,7 +13,7 @@ use super::worker;
 use crate::files::reserve::Reservation;
 use crate::kernel::Input;
 use crate::model::action::Level;
-use crate::model::job::{Claimed, JobFile};
+use crate::model::job::{Claimed, JobFile, KeptFile};
 use crate::model::ledger::{Decided, Decision, Fence, JobFacts, Operator, Start, StoreError, Verdict};
 use crate::model::ports::{Actor, Answer, Commands, Refusal, Target};
 use crate::model::view::{Done, Paused, Refused, Selection, Triggered};
@@ -170,10 +171,11 @@ impl Operations {
             prepared.map_err(|e| Refusal::new(503, "files", format!("the files cannot be moved: {e}")))?;
         crash::point("op.before_aside");
         let decisions = prepared.iter().map(|p| p.decision.clone()).collect();
+        let kept: Vec<PathBuf> = prepared.iter().flat_map(|p| p.kept.iter().map(|k| k.temp.clone())).collect();
         let answer = match self.shared.ledger.decide(decisions).await {
             Ok(answer) => answer,
             Err(error) => {
-                self.shared.tracker.run(move || note.undo()).await;
+                self.shared.tracker.run(move || note.undo(&kept)).await;
                 return Err(refuse_store(error));
             }
         };
@@ -181,7 +183,11 @@ impl Operations {
         let mut placing = Vec::new();
         for (p, decided) in prepared.into_iter().zip(answer.decided) {
             match decided {
-                Decided::Now(_) => done.done.push(p.decision.job),
+                Decided::Now(_) => {
+                    // Nobody goes on with it; the note leads to these files until they are gone.
+                    keep::unlink(p.decision.job, &p.kept);
+                    done.done.push(p.decision.job);
+                }
                 Decided::Lost | Decided::CancelInstead(_) => {
                     if let Verdict::Place { moves, .. } = &p.decision.verdict {
                         temps::drop_moves(moves);
@@ -298,6 +304,7 @@ struct AsideCase {
     decision: Decision,
     held: Vec<Reservation>,
     file: Option<JobFile>,
+    kept: Vec<KeptFile>,
 }
 
 /// On a thread for blocking work: writes what the decisions need, and syncs it. Nothing is left behind by an error.
@@ -311,7 +318,8 @@ fn aside_all(
     let planned: Vec<_> = jobs.iter().map(|f| plan_aside(shared, f, outcome)).collect::<io::Result<_>>()?;
     let dirs = |p: &PlannedAside<'_>| {
         let source = p.original.as_ref().and_then(|o| o.path.parent()).map(Path::to_owned);
-        (p.facts.job, std::iter::once(p.folder.clone()).chain(source).collect())
+        let kept = p.facts.kept.iter().filter_map(|k| k.temp.parent()).map(Path::to_owned);
+        (p.facts.job, std::iter::once(p.folder.clone()).chain(source).chain(kept).collect())
     };
     let note = Note::write(&shared.config.load().data_dir, action, planned.iter().map(dirs).collect())?;
     crash::point("op.noted");
@@ -321,7 +329,7 @@ fn aside_all(
     match out.and_then(|out| pipeline::sync(shared, batch).map(|()| out)) {
         Ok(out) => Ok((out, note)),
         Err(e) => {
-            note.undo();
+            note.undo(&jobs.iter().flat_map(|f| f.kept.iter().map(|k| k.temp.clone())).collect::<Vec<_>>());
             Err(e)
         }
     }
@@ -340,6 +348,7 @@ fn plan_aside<'a>(shared: &Shared, facts: &'a JobFacts, outcome: Outcome) -> io:
         label: facts.label.clone(),
         upstream: Vec::new(),
         cancelled: false,
+        checkpoint: !facts.kept.is_empty(),
     };
     let config = shared.config.load();
     let task = shared.task(&facts.task);
@@ -372,7 +381,7 @@ fn aside(
         prepare::set_aside(shared, &claimed, original.as_ref(), &Aside { outcome, folder, about }, batch, &mut held)?;
     let mut decision = Decision::new(facts.job, Fence::Rev(facts.rev), verdict, at);
     decision.action = Some(action);
-    Ok(AsideCase { decision, held, file: facts.file.clone() })
+    Ok(AsideCase { decision, held, file: facts.file.clone(), kept: facts.kept.clone() })
 }
 
 /// Where the original of a job that does not run lies: in WORK, where a failure left it, or where it landed. What has

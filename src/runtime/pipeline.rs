@@ -111,13 +111,13 @@ async fn decide_group(shared: &Arc<Shared>, ended: Vec<Ended>) -> Vec<Placing> {
         shared.store_works().await;
         shared.tell_lanes(answer.lanes).await;
         let mut again = Vec::new();
-        for (p, decided) in prepared.into_iter().zip(answer.decided) {
+        for (mut p, decided) in prepared.into_iter().zip(answer.decided) {
             match decided {
                 Decided::CancelInstead(action) => again.push((p, action)),
                 Decided::Now(state) => out.extend(settle(shared, p, state)),
                 Decided::Lost => {
                     tracing::warn!("job {} was decided elsewhere; what this attempt left is dropped", p.claimed.job);
-                    discard(&p);
+                    discard(&mut p);
                 }
             }
         }
@@ -161,6 +161,7 @@ fn prepare_group(shared: &Shared, ended: Vec<Ended>) -> (Vec<Prepared>, Vec<Pani
 async fn fail_panicked(shared: &Arc<Shared>, cases: Vec<Panicked>) {
     for Panicked { job, attempt, at } in cases {
         let failure = Failure::new(FailureClass::Panic, "panic", "working out the outcome panicked");
+        super::keep::unlink_all_of(shared, job);
         shared.complain(&format!("job {job} failed: {}", failure.message));
         let decision = Decision::new(job, Fence::Attempt(attempt), prepare::in_place(Outcome::Failed, failure), at);
         match shared.ledger.decide(vec![decision]).await {
@@ -204,8 +205,12 @@ fn drop_temps(p: &mut Prepared) {
     }
 }
 
-/// Nothing of it will be placed.
-fn discard(p: &Prepared) {
+/// Nothing of it will be placed, and nobody will go on with it.
+fn discard(p: &mut Prepared) {
+    for temp in p.kept.drain(..) {
+        // What cannot be removed now is removed with the next attempt's.
+        let _ = temp.dir.unlink(&temp.name);
+    }
     if let Verdict::Place { moves, .. } = &p.decision.verdict {
         temps::drop_moves(moves);
     }
@@ -245,9 +250,9 @@ fn line(p: &Prepared, state: JobState) -> Option<(Level, String)> {
 /// The disk did not take the group: nothing of it can be placed. What only goes back into the queue may do so.
 fn hold_all(prepared: &mut [Prepared], error: &std::io::Error) {
     for p in prepared {
-        discard(p);
         let Verdict::Place { outcome, failure, .. } = &p.decision.verdict else { continue };
         let (outcome, failure) = (*outcome, failure.clone());
+        discard(p);
         p.decision.outputs.clear();
         prepare::unwritable(p, outcome, failure, error);
     }
@@ -263,11 +268,12 @@ async fn cancel_instead(shared: &Arc<Shared>, cases: Vec<(Prepared, i64)>) -> Ve
         let mut batch = Batch::default();
         let mut prepared: Vec<Prepared> = cases
             .into_iter()
-            .map(|(p, action)| {
-                discard(&p);
+            .map(|(mut p, action)| {
+                discard(&mut p);
                 let left = super::desk::Left {
                     temps: Vec::new(),
                     held: Vec::new(),
+                    earlier: p.earlier,
                     exit: None,
                     log_head: None,
                     log_ref: None,

@@ -2,6 +2,7 @@
 //! temporary name, and everything that must be on the disk before the decision is listed.
 
 use super::desk::{self, Left, Temp};
+use super::keep;
 use super::plan;
 use super::record::{self, About};
 use super::ruling::{self, Policy, Ruling};
@@ -43,8 +44,12 @@ pub struct Prepared {
     pub held: Vec<Reservation>,
     /// Its file at work.
     pub taken: Option<Box<Taken>>,
-    /// Temporary files that are not placed: dropped after the decision.
+    /// Temporary files that are not placed: dropped before the decision.
     pub drop: Vec<Temp>,
+    /// Temporary files that a checkpoint leads to, and that stay with it.
+    pub kept: Vec<Temp>,
+    /// Whether a checkpoint of an earlier attempt stays.
+    pub earlier: bool,
     /// What the action has to say of its success.
     pub note: Option<String>,
 }
@@ -67,6 +72,9 @@ pub fn prepare(shared: &Shared, ended: Ended, batch: &mut Batch) -> Prepared {
     let fence = Fence::Attempt(claimed.attempt);
     let (result, stop, left, taken) = match end {
         End::Gone(code, message) => {
+            if claimed.checkpoint {
+                keep::unlink_all_of(shared, claimed.job);
+            }
             let verdict = Verdict::Place {
                 outcome: Outcome::Cancelled,
                 failure: Some(Failure::permanent(code, message)),
@@ -79,7 +87,10 @@ pub fn prepare(shared: &Shared, ended: Ended, batch: &mut Batch) -> Prepared {
         }
         End::Hold(reason, wait) => {
             let verdict = Verdict::Hold { reason, at: at.plus(wait) };
-            return plain(claimed, task, vars, fence, verdict, false, at);
+            let mut held = plain(claimed, task, vars, fence, verdict, false, at);
+            // Nothing was begun: what an earlier attempt left is as good as it was.
+            (held.decision.keep_checkpoint, held.earlier) = (true, held.claimed.checkpoint);
+            return held;
         }
         End::Worked { result, stop, left, taken } => (result, stop, left, taken),
     };
@@ -145,20 +156,28 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
     let mut unwritten = None;
     let (verdict, outputs, drop, charged) = match placed {
         Ok((verdict, outputs)) => {
-            let keep = matches!(ruling, Ruling::Succeed(_));
-            let drop = if keep { Vec::new() } else { std::mem::take(&mut left.temps) };
+            let places = matches!(ruling, Ruling::Succeed(_));
+            let drop = if places { Vec::new() } else { std::mem::take(&mut left.temps) };
             let charged = !matches!(ruling, Ruling::Requeue(_) | Ruling::Fail(_, false) | Ruling::Wait(..));
             (verdict, outputs, drop, charged)
         }
         Err(e) => {
             // Whatever was made so far has no move.
-            temps::remove(claimed.job, &plan::target_dirs(shared, &claimed));
+            temps::remove(claimed.job, &plan::target_dirs(shared, &claimed), &[]);
+            left.temps.drain(..).for_each(|temp| drop(temp.dir.unlink(&temp.name)));
             unwritten = Some(e);
             let verdict = Verdict::Hold { reason: String::new(), at };
             (verdict, Vec::new(), Vec::new(), false)
         }
     };
+    // Who was cut off goes on where it had noted that it was. Everybody else is done with it.
+    let goes_on = matches!(ruling, Ruling::Requeue(_));
+    let (kept, drop) = drop.into_iter().partition(|temp| goes_on && temp.noted);
+    if left.earlier && !goes_on {
+        keep::unlink_all_of(shared, claimed.job);
+    }
     let mut decision = Decision::new(claimed.job, fence, verdict, at);
+    decision.keep_checkpoint = goes_on;
     decision.charged = charged;
     decision.outputs = outputs;
     decision.bytes_in = taken.as_ref().map(|t| t.facts.size);
@@ -172,7 +191,8 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
         decision.rejects = first.cloned().map(Detail::bounded).collect();
         note.clone_from(&report.note);
     }
-    let mut prepared = Prepared { decision, claimed, task, vars, held, taken, drop, note };
+    let earlier = left.earlier && goes_on;
+    let mut prepared = Prepared { decision, claimed, task, vars, held, taken, drop, kept, earlier, note };
     if let Some(e) = unwritten {
         let (outcome, failure) = match ruling {
             Ruling::Fail(failure, _) => (Outcome::Failed, Some(failure)),
@@ -215,7 +235,18 @@ fn plain(
 ) -> Prepared {
     let mut decision = Decision::new(claimed.job, fence, verdict, at);
     decision.charged = charged;
-    Prepared { decision, claimed, task, vars, held: Vec::new(), taken: None, drop: Vec::new(), note: None }
+    Prepared {
+        decision,
+        claimed,
+        task,
+        vars,
+        held: Vec::new(),
+        taken: None,
+        drop: Vec::new(),
+        kept: Vec::new(),
+        earlier: false,
+        note: None,
+    }
 }
 
 fn original<'a>(claimed: &'a Claimed, taken: &'a Taken) -> Original<'a> {

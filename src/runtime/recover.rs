@@ -2,6 +2,7 @@
 //! said. It runs before the first scan and before anything is claimed.
 
 use super::desk::Left;
+use super::keep;
 use super::pipeline;
 use super::placing::{self, Placing};
 use super::prepare::{self, Case};
@@ -16,7 +17,7 @@ use crate::error::{Exit, Fatal};
 use crate::files::dir::{Dir, is_not_found};
 use crate::files::names::parse_temp_name;
 use crate::model::action::Level;
-use crate::model::job::{JobFile, OURS, WORK};
+use crate::model::job::{JobFile, KeptFile, OURS, WORK};
 use crate::model::ledger::{Decided, Decision, Fence, Interrupted, StoreError, Verdict};
 use crate::model::{Failure, FailureClass, JobId, JobState, Outcome, RetryPolicy, Task, crash, text};
 use std::collections::{HashMap, HashSet};
@@ -94,7 +95,7 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
         for job in &piece {
             let work = job.claimed.file.iter().map(|f| f.work_dir(job.claimed.job));
             let dirs: Vec<PathBuf> = job.target_dirs.iter().cloned().chain(work).collect();
-            temps::remove(job.claimed.job, &dirs);
+            temps::remove(job.claimed.job, &dirs, &paths(&job.kept));
         }
         let jobs = piece.into_iter().map(|job| (job.claimed.job, job.claimed.attempt)).collect();
         shared.ledger.put_back(jobs).await.map_err(fault)?;
@@ -105,7 +106,8 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Found, Fatal> {
     crash::point("recover.interrupted");
     // What a note names belongs to nobody once every decided job is in its place.
     if shared.stuck.count() == 0 {
-        temps::undo_all(&config.data_dir);
+        let kept = shared.store.queries().kept().map_err(fault)?;
+        temps::undo_all(&config.data_dir, &kept);
     }
     found.gone = missing(shared).await?;
     found.adopted = sweep(shared).await?;
@@ -165,8 +167,8 @@ async fn interrupted(shared: &Arc<Shared>, jobs: Vec<Interrupted>) -> Result<(),
 }
 
 fn one_interrupted(shared: &Shared, job: Interrupted, batch: &mut Batch) -> io::Result<prepare::Prepared> {
-    let Interrupted { claimed, target_dirs, deaths, cancel_action } = job;
-    temps::remove(claimed.job, &target_dirs);
+    let Interrupted { claimed, target_dirs, deaths, cancel_action, kept } = job;
+    temps::remove(claimed.job, &target_dirs, &paths(&kept));
     let known = shared.task(&claimed.task);
     let task = known.unwrap_or_else(|| Arc::new(removed_task(shared, &claimed.task)));
     let vars = worker::vars(shared, &claimed, &task);
@@ -199,11 +201,16 @@ fn one_interrupted(shared: &Shared, job: Interrupted, batch: &mut Batch) -> io::
         Some(Take::Taken(taken)) => Some(taken),
         _ => None,
     };
-    let left = Left { temps: Vec::new(), held: Vec::new(), exit: None, log_head: None, log_ref: None };
+    let earlier = !kept.is_empty();
+    let left = Left { temps: Vec::new(), held: Vec::new(), earlier, exit: None, log_head: None, log_ref: None };
     let case = Case { claimed, task, vars, left, taken, at: shared.now() };
     let mut prepared = prepare::decide(shared, case, ruling, batch);
     prepared.decision.action = cancel_action;
     Ok(prepared)
+}
+
+fn paths(kept: &[KeptFile]) -> Vec<PathBuf> {
+    kept.iter().map(|k| k.temp.clone()).collect()
 }
 
 /// A job that goes back into the queue has its file in one place.
@@ -271,6 +278,7 @@ async fn missing(shared: &Arc<Shared>) -> Result<u64, Fatal> {
             if !known || !is_gone(&live.file.absolute()) || !is_gone(&in_work) {
                 continue;
             }
+            keep::unlink_all_of(shared, live.job);
             let failure = Failure::permanent("input_gone", "the file went away while no supervisor ran");
             let verdict = Verdict::Place {
                 outcome: Outcome::Cancelled,

@@ -14,13 +14,15 @@ use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// Removes every temporary file of a job in these folders. What cannot be removed is said and left to the next start.
-pub fn remove(job: JobId, dirs: &[PathBuf]) {
+/// Removes the temporary files of a job in these folders, but for those to `keep`. What cannot be removed is said and left
+/// to the next start.
+pub fn remove(job: JobId, dirs: &[PathBuf], keep: &[PathBuf]) {
     for dir in dirs {
         let Ok(dir) = Dir::open(dir) else { continue };
         let Ok(names) = dir.list() else { continue };
         for (name, _) in names.flatten() {
             if parse_temp_name(&name).is_some_and(|(owner, _, _)| owner == job)
+                && !keep.contains(&dir.path().join(&name))
                 && let Err(e) = dir.unlink(&name)
                 && !dir::is_not_found(&e)
             {
@@ -82,22 +84,23 @@ impl Note {
         let _ = fs::remove_file(&self.path);
     }
 
-    /// Nothing was decided: removes what was made.
-    pub fn undo(self) {
-        self.jobs.iter().for_each(|(job, dirs)| remove(*job, dirs));
+    /// Nothing was decided: removes what was made, and nothing that a checkpoint leads to.
+    pub fn undo(self, keep: &[PathBuf]) {
+        self.jobs.iter().for_each(|(job, dirs)| remove(*job, dirs, keep));
         self.done();
     }
 }
 
-/// Does what the notes of an earlier supervisor, or of a command, say. Called when every decided job is in its place.
-pub fn undo_all(data_dir: &Path) {
+/// Does what the notes of an earlier supervisor, or of a command, say. Called when every decided job is in its place; what
+/// a checkpoint leads to is to `keep`.
+pub fn undo_all(data_dir: &Path, keep: &[PathBuf]) {
     let Ok(notes) = fs::read_dir(folder(data_dir)) else { return };
     for entry in notes.flatten() {
         for line in fs::read(entry.path()).unwrap_or_default().split(|&b| b == 0) {
             let Some(space) = line.iter().position(|&b| b == b' ') else { continue };
             let job = std::str::from_utf8(&line[..space]).ok().and_then(|n| n.parse().ok());
             if let Some(job) = job {
-                remove(JobId(job), &[PathBuf::from(OsString::from_vec(line[space + 1..].to_vec()))]);
+                remove(JobId(job), &[PathBuf::from(OsString::from_vec(line[space + 1..].to_vec()))], keep);
             }
         }
         let _ = fs::remove_file(entry.path());
@@ -117,10 +120,16 @@ mod tests {
         {
             fs::write(dir.path().join(name), "x").unwrap();
         }
-        remove(JobId(1), &[dir.path().join("none"), dir.path().to_owned()]);
-        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, [temp_name(JobId(12), 1, 0), "a.part".into()]);
+        let dirs = [dir.path().join("none"), dir.path().to_owned()];
+        let left = || {
+            let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+            left.sort();
+            left
+        };
+        remove(JobId(1), &dirs, &[dir.path().join(temp_name(JobId(1), 2, 7))]);
+        assert_eq!(left(), [temp_name(JobId(1), 2, 7), temp_name(JobId(12), 1, 0), "a.part".into()]);
+        remove(JobId(1), &dirs, &[]);
+        assert_eq!(left(), [temp_name(JobId(12), 1, 0), "a.part".into()]);
     }
 
     #[test]
@@ -135,7 +144,7 @@ mod tests {
             fs::write(path, "x").unwrap();
         }
         drop(note); // as a crash would
-        undo_all(data.path());
+        undo_all(data.path(), &[]);
         assert!(!temp.exists() && other.exists());
         assert_eq!(fs::read_dir(folder(data.path())).unwrap().count(), 0);
     }

@@ -2,6 +2,7 @@
 //! once, to the pipeline that decides and places.
 
 use super::desk::{JobDesk, Left};
+use super::keep::Identity;
 use super::pipeline::Pipeline;
 use super::ruling;
 use super::shared::{Event, Live, Shared};
@@ -172,6 +173,7 @@ fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<J
         vars.file_type = file_type(input).name();
         vars.input = input.path.clone().into_os_string();
     }
+    desk.identify(Identity { config_hash: task.config_hash.clone(), facts: taken.as_ref().map(|t| t.facts) });
     let large = taken.as_ref().is_some_and(|t| t.facts.size >= super::sync::LARGE);
     let order = JobOrder {
         job: claimed.job,

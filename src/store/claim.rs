@@ -18,7 +18,8 @@ pub(super) const DUE_MAX: i64 = 2000;
 
 pub(super) const CANDIDATES: &str =
     "SELECT j.id, j.run, j.ordinal, j.attempt, j.spent, j.input_label, r.planned_at, r.upstream,
-            f.root, f.path, f.name, f.dev, f.ino, f.size, f.mtime_ns, j.cancel_action IS NOT NULL
+            f.root, f.path, f.name, f.dev, f.ino, f.size, f.mtime_ns, j.cancel_action IS NOT NULL,
+            EXISTS (SELECT 1 FROM checkpoint c WHERE c.job = j.id)
      FROM job j JOIN run r ON r.id = j.run LEFT JOIN job_file f ON f.job = j.id AND f.dir = 0 AND f.ord = 0
      WHERE j.task = ?1 AND j.state = 1 ORDER BY j.priority DESC, j.id LIMIT ?2";
 pub(super) const UPSTREAM: &str = "SELECT f.path FROM job j JOIN job_file f ON f.job = j.id AND f.dir = ?2
@@ -60,6 +61,7 @@ impl Txn<'_> {
                 file: job_file(r, 8)?,
                 upstream: Vec::new(),
                 cancelled: r.get(15)?,
+                checkpoint: r.get(16)?,
             };
             Ok((claimed, r.get(7)?))
         })?;

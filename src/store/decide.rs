@@ -58,6 +58,9 @@ impl Txn<'_> {
         if let Some(action) = d.action {
             self.link(action, d.job)?;
         }
+        if !d.keep_checkpoint {
+            self.forget_checkpoint(d.job)?;
+        }
         let charged = d.charged && matches!(d.verdict, Verdict::Place { .. } | Verdict::Retry { .. });
         let spent = if charged || matches!(d.fence, Fence::Rev(_)) { row.spent } else { row.spent.saturating_sub(1) };
         let state = match &d.verdict {

@@ -5,6 +5,7 @@
 //! that knows SQL. It refuses to open a damaged file, a file of another program or of a newer version, and never
 //! starts empty where a database is missing its main file.
 
+mod checkpoint;
 mod claim;
 mod decide;
 mod finish;
@@ -32,8 +33,8 @@ pub use writer::Class;
 use crate::error::Fatal;
 use crate::model::job::{JobFile, Landed, Move};
 use crate::model::ledger::{
-    Claim, ClaimAnswer, DecideAnswer, Decision, FinishAnswer, JobFacts, Keep, Landing, LaneHint, Ledger, Leftovers,
-    LiveFile, Operator, Reply, Start, StoreError, TaskFacts,
+    Checkpoint, Claim, ClaimAnswer, DecideAnswer, Decision, FinishAnswer, JobFacts, Keep, Landing, LaneHint, Ledger,
+    Leftovers, LiveFile, Operator, Reply, Start, StoreError, TaskFacts,
 };
 use crate::model::view::{Done, Selection};
 use crate::model::{Filter, JobId, Millis, RunId, SelectionId, TaskName};
@@ -120,6 +121,12 @@ impl Ledger for Store {
     }
     fn refresh(&self, job: JobId, attempt: i64, file: JobFile) -> Reply<()> {
         self.run(Class::Finish, move |t| t.refresh(job, attempt, &file))
+    }
+    fn checkpoint(&self, job: JobId, attempt: i64, checkpoint: Checkpoint, now: Millis) -> Reply<bool> {
+        self.run(Class::Finish, move |t| t.checkpoint(job, attempt, &checkpoint, now))
+    }
+    fn forget(&self, job: JobId, attempt: i64) -> Reply<bool> {
+        self.run(Class::Finish, move |t| t.forget(job, attempt))
     }
     fn put_back(&self, jobs: Vec<(JobId, i64)>) -> Reply<Vec<LaneHint>> {
         self.run(Class::Finish, move |t| t.put_back(&jobs))

@@ -8,33 +8,37 @@ use crate::model::{Failure, JobId, JobState, Millis};
 use rusqlite::OptionalExtension;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Folders as JSON: text where they are UTF-8, arrays of bytes where not.
 pub(super) fn paths_json(paths: &[PathBuf]) -> String {
-    let list: Vec<serde_json::Value> = paths
-        .iter()
-        .map(|p| match p.to_str() {
-            Some(text) => serde_json::Value::from(text),
-            None => serde_json::Value::from(blob(p).to_vec()),
-        })
-        .collect();
-    serde_json::Value::from(list).to_string()
+    serde_json::Value::from(paths.iter().map(|p| path_json(p)).collect::<Vec<_>>()).to_string()
+}
+
+/// A path as JSON: text where it is UTF-8, an array of bytes where not.
+pub(super) fn path_json(path: &Path) -> serde_json::Value {
+    match path.to_str() {
+        Some(text) => serde_json::Value::from(text),
+        None => serde_json::Value::from(blob(path).to_vec()),
+    }
+}
+
+/// The path of [`path_json`].
+pub(super) fn path_from_json(value: serde_json::Value) -> Option<PathBuf> {
+    match value {
+        serde_json::Value::String(s) => Some(PathBuf::from(s)),
+        serde_json::Value::Array(bytes) => {
+            let bytes = bytes.iter().filter_map(|b| b.as_u64().and_then(|b| u8::try_from(b).ok())).collect();
+            Some(PathBuf::from(OsString::from_vec(bytes)))
+        }
+        _ => None,
+    }
 }
 
 /// The folders of [`paths_json`]; what cannot be read is left out.
 pub(super) fn paths_from_json(json: &str) -> Vec<PathBuf> {
     let list: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
-    list.into_iter()
-        .filter_map(|v| match v {
-            serde_json::Value::String(s) => Some(PathBuf::from(s)),
-            serde_json::Value::Array(bytes) => {
-                let bytes = bytes.iter().filter_map(|b| b.as_u64().and_then(|b| u8::try_from(b).ok())).collect();
-                Some(PathBuf::from(OsString::from_vec(bytes)))
-            }
-            _ => None,
-        })
-        .collect()
+    list.into_iter().filter_map(path_from_json).collect()
 }
 
 /// Why an action is not done to a job in this state.
@@ -103,11 +107,15 @@ impl Txn<'_> {
                         failed_at: r.get::<_, Option<Vec<u8>>>(10)?.map(path),
                         record_at: r.get::<_, Option<Vec<u8>>>(11)?.map(path),
                         failure: error.and_then(|e| serde_json::from_str::<Failure>(&e).ok()),
+                        kept: Vec::new(),
                         file: job_file(r, 13)?,
                     })
                 })
                 .optional()?;
-            out.extend(row);
+            if let Some(mut facts) = row {
+                facts.kept = self.kept_files(*job)?;
+                out.push(facts);
+            }
         }
         Ok(out)
     }

@@ -79,15 +79,19 @@ impl Txn<'_> {
                     file: job_file(r, 11)?,
                     upstream: Vec::new(),
                     cancelled: r.get::<_, Option<i64>>(9)?.is_some(),
+                    checkpoint: false,
                 },
+                kept: Vec::new(),
                 target_dirs: super::operate::paths_from_json(dirs.as_deref().unwrap_or("[]")),
                 cancel_action: r.get(9)?,
                 deaths: r.get::<_, u32>(10)? + 1,
             })
         })?;
-        let found: Vec<Interrupted> = rows.collect::<rusqlite::Result<_>>()?;
+        let mut found: Vec<Interrupted> = rows.collect::<rusqlite::Result<_>>()?;
         drop(select);
-        for job in &found {
+        for job in &mut found {
+            job.kept = self.kept_files(job.claimed.job)?;
+            job.claimed.checkpoint = !job.kept.is_empty();
             self.sql(
                 "UPDATE attempt SET ended_at = ?3, outcome = 'crashed', charged = 0 WHERE job = ?1 AND n = ?2 AND ended_at IS NULL",
             )?

@@ -4,6 +4,7 @@
 //! Each scenario says which points it comes by; a point that it does not reach fails the test, and so does a point that
 //! no scenario reaches.
 
+mod checkpoints;
 mod scenarios;
 
 use super::proof::{World, audit, until};
@@ -187,6 +188,7 @@ fn cancel_of_a_running_job() {
 fn every_point_is_died_at() {
     let name = |p: &&str| p.split(':').next().unwrap().to_owned();
     let mut met: BTreeSet<String> = RECOVERY.iter().chain(CANCEL_LIVE).map(name).collect();
+    met.extend(checkpoints::NOTES.iter().chain(checkpoints::GOES_ON).chain(checkpoints::FORGETS).map(name));
     met.extend(["op.copied", "stray.record_written", "stray.moved"].map(str::to_owned));
     for scenario in ALL {
         met.extend(scenario.points.iter().flat_map(|p| p.iter()).map(name));

@@ -57,6 +57,16 @@ impl fmt::Debug for Grant {
     }
 }
 
+/// Where an attempt goes on that an earlier one was cut off at.
+#[derive(Debug)]
+pub struct Resume {
+    /// What the action noted.
+    pub state: Vec<u8>,
+    /// The outputs that were open at the checkpoint, in the order they were opened: open for reading and writing, at their
+    /// beginning, and perhaps longer than they were at the checkpoint.
+    pub outputs: Vec<OutputFile>,
+}
+
 /// What the runtime lends to an attempt. Calls are cheap, unless they say that they wait, and may come from any thread.
 pub trait Desk: Send + Sync {
     /// Opens temporary files for outputs that are placed together: `target` and what `siblings` derives from it. All
@@ -82,6 +92,22 @@ pub trait Desk: Send + Sync {
     /// A stop ends the waiting with a failure. Who asks for more than there is in all gets all there is. An attempt asks
     /// once, for everything it needs: a second share beside the first is refused, because it could wait for itself.
     fn memory(&self, bytes: u64) -> Result<Grant, Failure>;
+
+    /// Makes durable how far the outputs are, so that a later attempt goes on there if this one is cut off by a crash or a
+    /// stop of the supervisor. `state`, at most 64 KiB, is for the action alone. Before the call the action has synced the
+    /// content of every output as far as `state` speaks of it (`File::sync_data`); their names are the runtime's business.
+    /// Costs a commit: once in some seconds is often enough. An error means that it was not noted; the work may go on.
+    /// Waits; from a thread for blocking work.
+    fn checkpoint(&self, state: &[u8]) -> Result<(), Failure>;
+
+    /// What an earlier attempt of this job noted last, with its outputs, if this one can go on with it: input,
+    /// configuration and final names are the same. Asked once, before the first output is opened; an attempt that opens
+    /// outputs without having asked starts from zero, and what was noted is dropped. Waits like [`Desk::checkpoint`].
+    fn resume(&self) -> Option<Resume>;
+
+    /// Drops the checkpoint and every output that was opened or taken up so far: the attempt starts from zero after all.
+    /// Waits like [`Desk::checkpoint`].
+    fn start_afresh(&self) -> Result<(), Failure>;
 
     /// Writes a line to the job's log.
     fn log(&self, level: Level, line: &str);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests meddle with files as others do")]
 
+mod keeping;
 mod outputs;
 mod placing;
 mod recovery;

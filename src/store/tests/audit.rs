@@ -60,6 +60,10 @@ const WRONG: &[(&str, &str)] = &[
            AND EXISTS (SELECT 1 FROM job_file WHERE job = j.id AND dir = 3))",
     ),
     (
+        "a job that is decided, or was never tried, may go on somewhere",
+        "SELECT c.job, j.state FROM checkpoint c LEFT JOIN job j ON j.id = c.job WHERE j.id IS NULL OR j.state > 2 OR c.attempt > j.attempt",
+    ),
+    (
         "something belongs to no job",
         "SELECT job, n FROM attempt WHERE job NOT IN (SELECT id FROM job) UNION ALL SELECT job, dir FROM job_file WHERE job NOT IN (SELECT id FROM job)
          UNION ALL SELECT job, seq FROM move WHERE job NOT IN (SELECT id FROM job) UNION ALL SELECT id, run FROM job WHERE run NOT IN (SELECT id FROM run)
@@ -108,7 +112,12 @@ fn an_audit_finds_what_is_wrong() {
     land(&store, "a", 0..2);
     audit(&store);
     let conn = Connection::open(dir.path().join("store.db")).unwrap();
-    for wrong in ["UPDATE job SET state = 5, rank = 0", "UPDATE run SET open = 2", "UPDATE job SET attempt = 1"] {
+    for wrong in [
+        "UPDATE job SET state = 5, rank = 0",
+        "UPDATE run SET open = 2",
+        "UPDATE job SET attempt = 1",
+        "INSERT INTO checkpoint(job, attempt, config_hash, files, state, at) VALUES (1, 1, '', '[]', x'', 0)",
+    ] {
         conn.execute_batch(&format!("SAVEPOINT s; {wrong}")).unwrap();
         let found = WRONG.iter().any(|(_, sql)| first(&conn, sql).unwrap().is_some());
         conn.execute_batch("ROLLBACK TO s; RELEASE s").unwrap();

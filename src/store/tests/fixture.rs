@@ -6,7 +6,8 @@
 use super::audit::{audit, number};
 use super::*;
 use crate::model::Detail;
-use crate::model::ledger::OutputRecord;
+use crate::model::job::KeptFile;
+use crate::model::ledger::{Checkpoint, OutputRecord};
 use crate::store::schema::SCHEMA;
 
 fn file(schema: i64) -> PathBuf {
@@ -19,6 +20,16 @@ fn copy(schema: i64) -> (TempDir, PathBuf) {
     let path = dir.path().join("store.db");
     std::fs::copy(file(schema), &path).unwrap();
     (dir, path)
+}
+
+fn checkpoint() -> Checkpoint {
+    let file = KeptFile {
+        temp: "/srv/out/.sb-7-1-0.part".into(),
+        target: "/srv/out/7.csv".into(),
+        on_exists: crate::model::OnExists::Replace,
+    };
+    let facts = Some(Facts { ino: 7, size: 70, mtime_ns: 700, ..Facts::default() });
+    Checkpoint { config_hash: "b3a1".into(), facts, files: vec![file], state: b"row 12".to_vec() }
 }
 
 fn rejects() -> Vec<Detail> {
@@ -57,6 +68,7 @@ fn fill(store: &Store) {
     ok(store.decide(vec![d]));
     finish(store, job);
     ok(store.put_back(vec![(jobs[5].job, 1)]));
+    assert!(ok(store.checkpoint(jobs[6].job, 1, checkpoint(), Millis(55))));
     ok(store.select(operator(None), crate::model::Filter::parse("state:failed task:a").unwrap()));
     ok(store.set_paused("then".into(), operator(None), true));
 }
@@ -127,6 +139,9 @@ fn read(schema: i64) {
     ok(store.configure(vec![task("a", None), task("then", Some((&["a"], AfterOn::AllOk)))], Millis(0)));
     let left = ok(store.recover("host-a".into(), "boot-2".into(), Millis(100)));
     assert_eq!((left.queued, left.running[0].claimed.job, left.placing[0].job), (4, JobId(7), JobId(2)));
+    let noted = (schema >= 2).then(checkpoint);
+    assert_eq!(store.queries().checkpoint(JobId(7)).unwrap(), noted, "schema {schema}");
+    assert_eq!(left.running[0].kept, noted.map(|c| c.files).unwrap_or_default());
     assert_eq!(left.placing[0].moves[0].dst, Path::new("/srv/processed/2.csv"));
     assert_eq!(finish(&store, JobId(2)), Some(JobState::Succeeded));
     assert_eq!(ok(store.selected(crate::model::SelectionId(1), JobId(0), 9)).len(), 1);

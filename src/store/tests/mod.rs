@@ -2,6 +2,7 @@
 //! this one does with its file, its memory and its plans.
 
 mod audit;
+mod checkpoints;
 mod conformance;
 mod conformance_operator;
 mod conformance_start;

@@ -161,6 +161,10 @@ fn database(db: &Connection, what: &str) {
     let check = |wrong: &str, sql: &str| none(db, what, wrong, sql);
     check("a job is at work", "SELECT id, state FROM job WHERE state IN (2, 3)");
     check("a move is left", "SELECT job, seq FROM move");
+    check(
+        "a job that is over could go on",
+        "SELECT c.job FROM checkpoint c LEFT JOIN job j ON j.id = c.job WHERE coalesce(j.state, 9) > 1",
+    );
     check("an attempt has no end", "SELECT job, n FROM attempt WHERE ended_at IS NULL OR outcome IS NULL");
     check(
         "attempts are not numbered from one on",
