@@ -3,7 +3,7 @@
 
 use super::client_runtime;
 use super::signals::Signals;
-use crate::actions::transform::engine::{self, Order};
+use crate::actions::transform::engine::{self, Order, Tuning};
 use crate::actions::transform::gather;
 use crate::actions::transform::spec::Spec;
 use crate::cli::args::Transform;
@@ -299,6 +299,19 @@ impl Desk for LocalDesk {
             self.temps.lock().unwrap_or_else(PoisonError::into_inner).push(Temp { dir, name, target });
         }
         Ok(made)
+    }
+
+    fn checkpoint(&self, _: &[u8]) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn resume(&self) -> Option<Resume> {
+        None
+    }
+
+    fn start_afresh(&self) -> Result<(), Failure> {
+        self.drop_all();
+        Ok(())
     }
 
     fn log(&self, _: Level, _: &str) {}

@@ -4,8 +4,9 @@
 //! that to the sink, which puts pieces into order. A failure travels as a piece too, so that the first one in the order
 //! of the input is the one that is told, whatever the number of workers.
 
+use super::checkpoint::{self, State};
 use super::chunk::Chunk;
-use super::input::{InputFile, Source};
+use super::input::{InputFile, Position, Source};
 use super::output::rejects::{self, Rejects};
 use super::output::unique::{Duplicate, Duplicates, Place};
 use super::parse::{self, Layout, Parser};
@@ -15,13 +16,15 @@ use super::sql::{CheckExpr, Program, SqlError};
 use super::table::{Format, Table};
 use super::unique;
 use super::work::{Spare, Work};
-use super::write::{Plan, Writer};
+use super::write::{Before, Plan, Writer};
 use crate::error::did_you_mean;
+use crate::model::action::Resume;
 use crate::model::block::shown;
 use crate::model::{Desk, Failure, Report};
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Size of a chunk, in bytes: large enough that its overhead vanishes, small enough that its columns stay in the cache.
 pub const CHUNK: usize = 512 * 1024;
@@ -41,12 +44,27 @@ pub struct Order<'a> {
     pub target: PathBuf,
     /// The planned time of the run: what `now()` is.
     pub now: DateTime<Utc>,
-    /// Size of a chunk, in bytes: [`CHUNK`], but for tests.
-    pub chunk: usize,
+    /// What tests set otherwise.
+    pub tuning: Tuning,
     /// A private folder for files that only this attempt needs; made when it is needed.
     pub scratch: &'a Path,
     /// What the attempt may touch.
     pub desk: &'a dyn Desk,
+}
+
+/// Sizes and times that change nothing of the result.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Size of a chunk, in bytes.
+    pub chunk: usize,
+    /// Time between two checkpoints; none: there are none.
+    pub checkpoints: Option<Duration>,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { chunk: CHUNK, checkpoints: Some(checkpoint::EVERY) }
+    }
 }
 
 /// Where chunks come from: one at a time, whoever asks.
@@ -65,6 +83,8 @@ pub(super) struct Taken {
     pub(super) repeats: Vec<Duplicate>,
     /// Bytes of the files read so far, as they lie on the disk, and in all.
     pub(super) read: (u64, u64),
+    /// Where the next chunk starts, where a later attempt could go on there.
+    pub(super) after: Option<Position>,
 }
 
 impl Feed {
@@ -87,7 +107,8 @@ impl Feed {
         };
         let seq = self.seq;
         self.seq += 1;
-        let mut taken = Taken { seq, chunk, repeats: Vec::new(), read: self.source.progress() };
+        let (read, after) = (self.source.progress(), self.source.position());
+        let mut taken = Taken { seq, chunk, repeats: Vec::new(), read, after };
         if let (Ok(chunk), Some(duplicates)) = (&taken.chunk, &mut self.duplicates) {
             let file = u32::try_from(chunk.file).unwrap_or(u32::MAX);
             let end = Place { file, byte: chunk.byte + chunk.bytes.len() as u64 };
@@ -103,7 +124,7 @@ impl Feed {
 
 /// Runs a transform.
 pub fn run(order: Order<'_>) -> Result<Report, Failure> {
-    let Order { spec, inputs, target, now, chunk, scratch, desk } = order;
+    let Order { spec, inputs, target, now, tuning, scratch, desk } = order;
     let threads = spec.threads.unwrap_or_else(|| desk.workers()).max(1);
     let keys = if spec.unique.is_empty() { 0 } else { unique::KEYS as u64 };
     let granted = desk.memory(PER_THREAD * threads as u64 + keys)?;
@@ -111,26 +132,42 @@ pub fn run(order: Order<'_>) -> Result<Report, Failure> {
     let threads = usize::try_from(room).unwrap_or(threads).clamp(1, threads);
 
     let labels: Vec<String> = inputs.iter().map(|i| i.label.clone()).collect();
-    let source = Source::open(inputs.clone(), &spec.declared, chunk)?;
+    let mut source = Source::open(inputs.clone(), &spec.declared, tuning.chunk)?;
     let blame = |failure: Failure| blamed(failure, labels.first());
     let settled = Settled::new(spec, &source, inputs.iter().map(|i| i.name.clone()).collect(), now).map_err(blame)?;
+    let identity = tuning.checkpoints.and_then(|_| checkpoint::identity(spec, &settled, &inputs));
+    let before = take_up(identity.as_deref(), &mut source, desk)?;
 
     let duplicates = if settled.unique.is_empty() {
         None
     } else {
-        let first = Source::open(inputs, &spec.declared, chunk)?;
+        let first = Source::open(inputs, &spec.declared, tuning.chunk)?;
         Some(unique::find(&settled, first, threads, scratch, desk)?)
     };
     let names = settled.table.columns.iter().map(|c| c.name.clone()).collect();
     let rejects = Rejects::new(names, &settled.layout.dialect);
-    let plan = Plan { spec, settled: &settled, rejects: &rejects, target, labels };
+    let checkpoints = identity.zip(tuning.checkpoints);
+    let plan = Plan { spec, settled: &settled, rejects: &rejects, target, labels, checkpoints };
     let spare = Spare::default();
-    let writer = Writer::open(plan, desk, &spare)?;
+    let writer = Writer::open(plan, desk, &spare, before)?;
     let work = Work::new(spec, &settled, writer.style(), &rejects, &spare);
     let feed = Mutex::new(Feed::new(source, duplicates));
     let sink = Sink::new(writer, 0, (threads * AHEAD + 1) as u64);
     each(&feed, &sink, (threads, &settled.layout), desk, |taken, parser| work.piece(taken, parser));
     sink.end()?.finish()
+}
+
+/// What an earlier attempt left, if this one can go on there; the source then stands at that place.
+fn take_up(identity: Option<&str>, source: &mut Source, desk: &dyn Desk) -> Result<Option<Before>, Failure> {
+    let Some(Resume { state, outputs }) = desk.resume() else { return Ok(None) };
+    let state = identity.and_then(|identity| State::read(&state, identity));
+    match state {
+        Some(state) if source.resume(state.position()).is_ok() => Ok(Some(Before { state, outputs })),
+        _ => {
+            desk.start_afresh()?;
+            Ok(None)
+        }
+    }
 }
 
 /// Lets workers turn everything that is fed into pieces. Ends early when the sink is over, or the attempt shall stop.

@@ -7,6 +7,7 @@
 //!
 //! It refuses to guess: types are settled before the first row, and a row that does not fit is named, never bent.
 
+mod checkpoint;
 pub mod chunk;
 pub mod engine;
 pub mod gather;
@@ -97,7 +98,7 @@ impl Transform {
             inputs,
             target,
             now,
-            chunk: engine::CHUNK,
+            tuning: engine::Tuning::default(),
             scratch: &scratch,
             desk: desk.as_ref(),
         })

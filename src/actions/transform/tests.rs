@@ -1,6 +1,6 @@
 //! The whole engine: what comes out does not depend on how it was cut and who worked on it, and every row is somewhere.
 
-use super::engine::{self, Order};
+use super::engine::{self, Order, Tuning};
 use super::gather;
 use super::spec::Spec;
 use crate::actions::testing::{self, TestDesk};
@@ -46,7 +46,15 @@ fn run(spec: &Spec, input: &[u8], chunk: usize, threads: usize) -> Result<Ran, F
     let scratch = desk.dir.path().join("scratch");
     let target = "/base/out.csv".into();
     let now = DateTime::from_timestamp_millis(1_767_225_600_000).unwrap();
-    let report = engine::run(Order { spec, inputs, target, now, chunk, scratch: &scratch, desk: &desk })?;
+    let report = engine::run(Order {
+        spec,
+        inputs,
+        target,
+        now,
+        tuning: Tuning { chunk, checkpoints: None },
+        scratch: &scratch,
+        desk: &desk,
+    })?;
     let rejects = desk.written().iter().any(|path| path.ends_with("out.rejects.csv"));
     Ok(Ran { report, out: desk.bytes("out.csv"), rejects: rejects.then(|| desk.bytes("out.rejects.csv")) })
 }
@@ -176,7 +184,15 @@ fn a_stop_is_met_between_two_chunks() {
     let inputs = vec![gather::claimed(testing::input(&desk, "in.csv", input.as_bytes()))];
     let (spec, scratch) = (spec(Vec::new()), desk.dir.path().join("scratch"));
     let (now, target) = (DateTime::UNIX_EPOCH, "/base/out.csv".into());
-    let stopped = engine::run(Order { spec: &spec, inputs, target, now, chunk: 64, scratch: &scratch, desk: &desk });
+    let stopped = engine::run(Order {
+        spec: &spec,
+        inputs,
+        target,
+        now,
+        tuning: Tuning { chunk: 64, checkpoints: None },
+        scratch: &scratch,
+        desk: &desk,
+    });
     assert_eq!(stopped.unwrap_err().code, "stopped");
 }
 
@@ -192,7 +208,7 @@ fn parts_begin_where_the_next_piece_would_not_fit() {
         inputs,
         target: "/base/out.csv".into(),
         now,
-        chunk: 1 << 20,
+        tuning: Tuning::default(),
         scratch: &scratch,
         desk: &desk,
     };
@@ -201,4 +217,48 @@ fn parts_begin_where_the_next_piece_would_not_fit() {
     assert!(first.len() <= 16 << 20 && first.len() > 14 << 20, "{}", first.len());
     assert!(second.starts_with(b"id\n"), "each part has its names");
     assert_eq!([&first[..], &second[3..]].concat(), input.as_bytes());
+}
+
+#[test]
+fn an_attempt_goes_on_where_the_one_before_was_cut_off() {
+    let mut input = String::from("id,value\n");
+    for id in 0..2000 {
+        input.push_str(&format!("{id},{}\n", if id % 50 == 7 { "many".into() } else { (id * 3).to_string() }));
+    }
+    let types = Value::Table(vec![Entry { key: "value".into(), key_span: 0..0, node: node(text("int")) }]);
+    let sql = text("SELECT id, value + 1 AS next, _line FROM input");
+    let spec = spec(vec![("columns", types), ("on_bad_row", text("reject")), ("sql", sql)]);
+    let whole = run(&spec, input.as_bytes(), 256, 1).unwrap();
+    let tuning = Tuning { chunk: 256, checkpoints: Some(std::time::Duration::ZERO) };
+    for cut in [1, 2, 10, 40] {
+        let desk = TestDesk::new();
+        let claimed = testing::input(&desk, "in.csv", input.as_bytes());
+        let inputs = vec![gather::claimed(claimed)];
+        let (now, scratch) = (DateTime::UNIX_EPOCH, desk.dir.path().join("scratch"));
+        let again = |inputs| Order {
+            spec: &spec,
+            inputs,
+            target: "/base/out.csv".into(),
+            now,
+            tuning,
+            scratch: &scratch,
+            desk: &desk,
+        };
+        desk.patience.store(cut, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(engine::run(again(inputs.clone())).unwrap_err().code, "stopped");
+        desk.patience.store(usize::MAX, std::sync::atomic::Ordering::SeqCst);
+        let state = desk.checkpoints.lock().unwrap().last().cloned();
+        assert_eq!(state.is_some(), cut > 1, "noted after every piece");
+        if let Some(state) = state {
+            // What was written behind the checkpoint is cut off again.
+            let out = desk.written().len();
+            *desk.resume.lock().unwrap() = Some(state);
+            let report = engine::run(again(inputs)).unwrap();
+            assert_eq!(desk.written().len(), out.max(2), "the same files");
+            assert_eq!(report, whole.report);
+            assert!(
+                desk.bytes("out.csv") == whole.out && desk.bytes("out.rejects.csv") == whole.rejects.clone().unwrap()
+            );
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::chunk::BadRow;
 use super::engine::{Settled, Taken};
+use super::input::Position;
 use super::output::rejects::{Rejects, is_unmended};
 use super::output::unique::Duplicate;
 use super::output::{self, Style};
@@ -33,6 +34,8 @@ pub(super) struct Piece {
     pub(super) rejects: Vec<u8>,
     /// Bytes of the files read so far, and in all.
     pub(super) read: (u64, u64),
+    /// Where the next chunk starts, where a later attempt could go on there.
+    pub(super) after: Option<Position>,
 }
 
 /// A row that is bad only as a whole: what it was read as is good.
@@ -72,7 +75,7 @@ impl<'a> Work<'a> {
             Ok(chunk) => chunk,
             Err(failure) => return (Err(failure), Vec::new()),
         };
-        let mut piece = Piece { file: chunk.file, read: taken.read, ..Piece::default() };
+        let mut piece = Piece { file: chunk.file, read: taken.read, after: taken.after, ..Piece::default() };
         let mut from = Some(0);
         while let Some(at) = from {
             let parsed = parser.parse(&chunk, at);

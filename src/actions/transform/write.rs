@@ -2,20 +2,23 @@
 //!
 //! Only temporary files are written here; they become visible together, or not at all.
 
+use super::checkpoint::State;
 use super::chunk::BadRow;
 use super::engine::{Settled, blamed};
+use super::input::Position;
 use super::output::rejects::Rejects;
 use super::output::{self, Style};
 use super::sink::Write;
 use super::spec::{MaxRejects, Spec, Split};
 use super::table::{Compression, OnBadRow};
 use super::work::{Piece, Spare};
-use crate::model::action::{OnExists, OutputFile, Progress};
+use crate::model::action::{Level, OnExists, OutputFile, Progress};
 use crate::model::{Desk, Detail, Failure, Report, text};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Most output files held open at once; more are closed and opened again when their turn comes.
 const OPEN_MAX: usize = 64;
@@ -28,6 +31,15 @@ pub(super) struct Plan<'a> {
     pub(super) target: PathBuf,
     /// The inputs, for messages.
     pub(super) labels: Vec<String>,
+    /// What the work is about, and how often it is noted how far it is; none: never.
+    pub(super) checkpoints: Option<(String, Duration)>,
+}
+
+/// What an earlier attempt left.
+pub(super) struct Before {
+    pub(super) state: State,
+    /// The output, and the rejects if there were any.
+    pub(super) outputs: Vec<OutputFile>,
 }
 
 /// Writes pieces.
@@ -42,6 +54,7 @@ pub(super) struct Writer<'a> {
     open: Vec<usize>,
     rejects: Option<Out>,
     sums: Sums,
+    noted: Instant,
 }
 
 #[derive(Default)]
@@ -66,7 +79,13 @@ struct Out {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn open(plan: Plan<'a>, desk: &'a dyn Desk, spare: &'a Spare) -> Result<Self, Failure> {
+    /// A writer at the beginning, or where an earlier attempt was.
+    pub(super) fn open(
+        plan: Plan<'a>,
+        desk: &'a dyn Desk,
+        spare: &'a Spare,
+        before: Option<Before>,
+    ) -> Result<Self, Failure> {
         let (style, compression) = plan.spec.style.of(&plan.target);
         let mut plain = Vec::new();
         output::header(plan.settled.program.output(), &style, &mut plain);
@@ -86,13 +105,73 @@ impl<'a> Writer<'a> {
             open: Vec::new(),
             rejects: None,
             sums: Sums::default(),
+            noted: Instant::now(),
         };
+        if let Some(before) = before {
+            writer.go_on(before)?;
+            return Ok(writer);
+        }
         match writer.plan.spec.split {
             Split::None => writer.add(None)?,
             Split::Size(_) => writer.add(Some("1".into()))?,
             Split::By(_) => {}
         }
         Ok(writer)
+    }
+
+    /// Takes up the outputs of an earlier attempt, cut back to where it had noted that they were.
+    fn go_on(&mut self, before: Before) -> Result<(), Failure> {
+        let Before { state, outputs } = before;
+        let mut lengths = std::iter::once(state.out).chain(state.rejects);
+        for (n, OutputFile { mut file, temp, target }) in outputs.into_iter().enumerate() {
+            let size = lengths.next().unwrap_or(0);
+            let cut = file.set_len(size).and_then(|()| file.seek(SeekFrom::End(0)));
+            cut.map_err(|e| Failure::io("output_write", "write", &target, &e))?;
+            let out = Out { key: None, file: Some(file), temp, target, size };
+            if n == 0 { self.outputs.push(out) } else { self.rejects = Some(out) }
+        }
+        if self.outputs.is_empty() || lengths.next().is_some() {
+            return Err(Failure::permanent("internal", "an output of the attempt before is missing"));
+        }
+        [self.sums.rows_in, self.sums.rows_out, self.sums.bad] = state.rows;
+        (self.sums.first, self.sums.constant) = (state.first, state.constant);
+        let line =
+            format!("goes on where the attempt before was cut off, after {}", text::counted(state.rows[0], "row"));
+        self.desk.log(Level::Info, &line);
+        self.tell();
+        Ok(())
+    }
+
+    /// Notes how far the work is, now and then. If that cannot be noted, a later attempt starts from further back.
+    fn note_place(&mut self, after: Option<Position>) {
+        let (Some((identity, every)), Some(after)) = (&self.plan.checkpoints, after) else { return };
+        let failing = self.plan.spec.on_bad_row == OnBadRow::Fail && self.sums.bad > 0;
+        if failing || self.noted.elapsed() < *every {
+            return;
+        }
+        let mut state = State::new(identity, after);
+        state.out = self.outputs.first().map_or(0, |out| out.size);
+        state.rejects = self.rejects.as_ref().map(|out| out.size);
+        state.rows = [self.sums.rows_in, self.sums.rows_out, self.sums.bad];
+        (state.first, state.constant) = (self.sums.first.clone(), self.sums.constant.clone());
+        let files = self.outputs.iter().chain(&self.rejects).filter_map(|out| out.file.as_ref());
+        let synced = files.map(File::sync_data).collect::<std::io::Result<()>>();
+        if let (Ok(()), Some(state)) = (synced, state.write())
+            && let Err(failure) = self.desk.checkpoint(&state)
+        {
+            self.desk.log(Level::Warn, &format!("cannot note how far the work is: {}", failure.message));
+        }
+        self.noted = Instant::now();
+    }
+
+    fn tell(&self) {
+        self.desk.progress(Progress {
+            bytes: self.sums.bytes.0,
+            bytes_total: Some(self.sums.bytes.1).filter(|total| *total > 0),
+            rows: self.sums.rows_in,
+            rows_out: Some(self.sums.rows_out),
+            rejected: self.sums.bad,
+        });
     }
 
     /// How rows are written, and how outputs are packed.
@@ -259,13 +338,8 @@ impl Write<Result<Piece, Failure>> for Writer<'_> {
                 self.spare.give_back(bytes);
             }
         }
-        self.desk.progress(Progress {
-            bytes: self.sums.bytes.0,
-            bytes_total: Some(self.sums.bytes.1),
-            rows: self.sums.rows_in,
-            rows_out: Some(self.sums.rows_out),
-            rejected: self.sums.bad,
-        });
+        self.tell();
+        self.note_place(piece.after);
         Ok(())
     }
 }
