@@ -110,10 +110,10 @@ impl Column {
         let rows = Picked { spans, fields, column: self.duty.column };
         match &mut self.values {
             Values::Int(values) => {
-                fill(values, rows, cells, &mut tools.buffer, &mut slow, |b, s, e| number::int_at(b, s, e))
+                fill(values, rows, cells, &mut tools.buffer, &mut slow, number::int_at);
             }
             Values::Float(values) => {
-                fill(values, rows, cells, &mut tools.buffer, &mut slow, |b, s, e| number::float(b.get(s..e)?, point));
+                fill(values, rows, cells, &mut tools.buffer, &mut slow, |b, s, e| number::float_at(b, s, e, point));
             }
             Values::Bool(values) => {
                 fill(values, rows, cells, &mut tools.buffer, &mut slow, |b, s, e| number::bool(b.get(s..e)?));

@@ -3,7 +3,9 @@
 //! A whole number has no `+`, no point and no exponent; it may start with zeros. A float is what Rust reads as one, but
 //! never a number that is too large and would silently be infinite. Nothing is rounded but floats.
 
-const ZEROS: u64 = 0x3030_3030_3030_3030;
+const ONES: u64 = 0x0101_0101_0101_0101;
+const ZEROS: u64 = b'0' as u64 * ONES;
+const HIGH: u64 = 0x80 * ONES;
 /// Most digits of a number that 64 bits hold exactly as a float.
 const EXACT_DIGITS: u32 = 15;
 /// Most digits of a decimal.
@@ -23,14 +25,18 @@ const POWERS: [u64; 20] = powers();
 /// Exact as floats: the product or quotient of two exact floats is the nearest float.
 const FLOAT_POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// The number that `len` digits from `at` on make, 1 to 8 of them; `None` too where the bytes end too early to be
-/// looked at in one word.
+/// Eight bytes from `at` on; `None` where the bytes end earlier.
 #[inline]
-fn digits(bytes: &[u8], at: usize, len: usize) -> Option<u64> {
-    let word = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
+fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// The number that the first `len` bytes of a word make as digits, 1 to 8 of them.
+#[inline]
+fn digits(word: u64, len: usize) -> Option<u64> {
     // The last digit goes to the highest byte, what is behind it away, zeros in front.
     let mut v = (word ^ ZEROS) << (64 - 8 * len);
-    if (v.wrapping_add(0x7676_7676_7676_7676) | v) & 0x8080_8080_8080_8080 != 0 {
+    if (v.wrapping_add(0x7676_7676_7676_7676) | v) & HIGH != 0 {
         return None;
     }
     v = v.wrapping_mul(10).wrapping_add(v >> 8);
@@ -46,7 +52,7 @@ pub(super) fn int_at(bytes: &[u8], start: usize, end: usize) -> Option<i64> {
     let first = start + usize::from(negative);
     let len = end.wrapping_sub(first);
     if len.wrapping_sub(1) < 8
-        && let Some(n) = digits(bytes, first, len)
+        && let Some(n) = word_at(bytes, first).and_then(|word| digits(word, len))
     {
         return Some(if negative { -(n as i64) } else { n as i64 });
     }
@@ -60,7 +66,8 @@ fn long_int_at(bytes: &[u8], start: usize, end: usize) -> Option<i64> {
     let first = start + usize::from(negative);
     let len = end.wrapping_sub(first);
     if (9..=16).contains(&len)
-        && let (Some(high), Some(low)) = (digits(bytes, first, 8), digits(bytes, first + 8, len - 8))
+        && let (Some(high), Some(low)) = (word_at(bytes, first), word_at(bytes, first + 8))
+        && let (Some(high), Some(low)) = (digits(high, 8), digits(low, len - 8))
     {
         let n = (high * POWERS[len - 8] + low) as i64;
         return Some(if negative { -n } else { n });
@@ -74,8 +81,41 @@ pub(super) fn int(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok().filter(|t| !t.starts_with('+'))?.parse().ok()
 }
 
-/// A number of double precision, with a decimal point of one's own.
+/// A number of double precision, at a place in a text, with a decimal point of one's own.
 #[inline]
+pub(super) fn float_at(bytes: &[u8], start: usize, end: usize, point: u8) -> Option<f64> {
+    let negative = bytes.get(start) == Some(&b'-');
+    let first = start + usize::from(negative);
+    let len = end.wrapping_sub(first);
+    if len.wrapping_sub(1) < 8
+        && let Some(value) = word_at(bytes, first).and_then(|word| short_float(word, len, point))
+    {
+        return Some(if negative { -value } else { value });
+    }
+    float(bytes.get(start..end)?, point)
+}
+
+/// The number that the first `len` bytes of a word make, 1 to 8 of them, with a point or without.
+#[inline]
+#[expect(clippy::cast_precision_loss, reason = "8 digits are exact")]
+fn short_float(word: u64, len: usize, point: u8) -> Option<f64> {
+    let differs = word ^ (u64::from(point) * ONES);
+    // The highest bit of each byte that is a point.
+    let points = !(((differs & !HIGH) + !HIGH) | differs) & HIGH & (u64::MAX >> (64 - 8 * len));
+    if points == 0 {
+        return Some(digits(word, len)? as f64);
+    }
+    let at = points.trailing_zeros() as usize / 8;
+    if len == 1 {
+        return None;
+    }
+    // What is behind the point goes one byte forward, over it. A second point is no digit.
+    let before = word & ((1 << (8 * at)) - 1);
+    let behind = (word >> (8 * at) >> 8) << (8 * at);
+    Some(digits(before | behind, len - 1)? as f64 / FLOAT_POWERS[len - 1 - at])
+}
+
+/// A number of double precision.
 pub(super) fn float(text: &[u8], point: u8) -> Option<f64> {
     exact_float(text, point).or_else(|| any_float(text, point))
 }
@@ -223,10 +263,13 @@ mod tests {
         }
 
         #[test]
-        fn floats_are_those_of_rust(text in "-?[0-9]{0,18}\\.?[0-9]{0,18}|[-+]?[0-9.]{0,6}(e[-+]?[0-9]{1,3})?|nan|[-+]?inf|\\PC{0,4}") {
+        fn floats_are_those_of_rust(behind in "[,.0-9]{0,12}", text in "-?[0-9.]{0,9}|-?[0-9]{0,18}\\.?[0-9]{0,18}|[-+]?[0-9.]{0,6}(e[-+]?[0-9]{1,3})?|nan|[-+]?inf|\\PC{0,4}") {
             let expected = text.parse::<f64>().ok().filter(|v| v.is_finite() || !text.bytes().any(|b| b.is_ascii_digit()));
             let found = float(text.as_bytes(), b'.');
             prop_assert_eq!(found.map(f64::to_bits), expected.map(f64::to_bits), "{}", text);
+            let within = format!("-{text}{behind}");
+            let found = float_at(within.as_bytes(), 1, 1 + text.len(), b'.');
+            prop_assert_eq!(found.map(f64::to_bits), expected.map(f64::to_bits), "{}", within);
             let comma = float(text.replace('.', ",").as_bytes(), b',');
             if !text.contains(',') {
                 prop_assert_eq!(comma.map(f64::to_bits), expected.map(f64::to_bits), "{}", text);
