@@ -94,7 +94,8 @@ fn transform(spec: &Spec, args: &Transform, base: &Path, desk: &LocalDesk) -> Re
         inputs: gather::open(&paths)?,
         target,
         now: now(),
-        chunk: engine::CHUNK,
+        // Whoever ends it by force does not ask it to go on.
+        tuning: Tuning { checkpoints: None, ..Tuning::default() },
         scratch: &scratch,
         desk,
     };
@@ -299,19 +300,6 @@ impl Desk for LocalDesk {
             self.temps.lock().unwrap_or_else(PoisonError::into_inner).push(Temp { dir, name, target });
         }
         Ok(made)
-    }
-
-    fn checkpoint(&self, _: &[u8]) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn resume(&self) -> Option<Resume> {
-        None
-    }
-
-    fn start_afresh(&self) -> Result<(), Failure> {
-        self.drop_all();
-        Ok(())
     }
 
     fn log(&self, _: Level, _: &str) {}

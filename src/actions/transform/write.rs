@@ -154,8 +154,8 @@ impl<'a> Writer<'a> {
         state.rejects = self.rejects.as_ref().map(|out| out.size);
         state.rows = [self.sums.rows_in, self.sums.rows_out, self.sums.bad];
         (state.first, state.constant) = (self.sums.first.clone(), self.sums.constant.clone());
-        let files = self.outputs.iter().chain(&self.rejects).filter_map(|out| out.file.as_ref());
-        let synced = files.map(File::sync_data).collect::<std::io::Result<()>>();
+        let mut files = self.outputs.iter().chain(&self.rejects).filter_map(|out| out.file.as_ref());
+        let synced = files.try_for_each(File::sync_data);
         if let (Ok(()), Some(state)) = (synced, state.write())
             && let Err(failure) = self.desk.checkpoint(&state)
         {
