@@ -14,6 +14,8 @@ pub mod gather;
 pub mod input;
 pub mod output;
 pub mod parse;
+#[cfg(feature = "sql")]
+pub mod query;
 mod sink;
 pub mod spec;
 pub mod sql;

@@ -23,12 +23,12 @@ pub struct SqlError {
 
 impl SqlError {
     /// A fault at a place.
-    pub(super) fn new(message: impl Into<String>, at: Range<usize>) -> Self {
+    pub(in crate::actions::transform) fn new(message: impl Into<String>, at: Range<usize>) -> Self {
         Self { message: message.into(), hint: None, at: Some(at), needs_engine: None }
     }
 
     /// A fault of the text as a whole.
-    pub(super) fn whole(message: impl Into<String>) -> Self {
+    pub(in crate::actions::transform) fn whole(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, at: None, needs_engine: None }
     }
 
@@ -43,7 +43,7 @@ impl SqlError {
     }
 
     /// The same with advice.
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(in crate::actions::transform) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -62,7 +62,10 @@ impl fmt::Display for SqlError {
 impl std::error::Error for SqlError {}
 
 /// The candidate that `name` most likely stands for; case is ignored.
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(in crate::actions::transform) fn nearest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let name: Vec<char> = name.chars().flat_map(char::to_lowercase).take(COMPARED_MAX + 1).collect();
     if name.is_empty() || name.len() > COMPARED_MAX {
         return None;

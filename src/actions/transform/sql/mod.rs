@@ -31,6 +31,15 @@ pub use error::SqlError;
 pub use parse::{CheckExpr, Statement, parse, parse_check};
 pub use program::Program;
 
+// What statements over several rows are read with, so that all read alike.
+#[cfg(feature = "sql")]
+pub(in crate::actions::transform) use {
+    error::nearest,
+    parse::{TABLE, folded, in_house_style, item_texts, parser, syntax},
+    scope::quoted,
+    text::Text,
+};
+
 /// What an error of a computation says, without the name of its kind.
 #[must_use]
 pub fn reason(error: &arrow_schema::ArrowError) -> String {

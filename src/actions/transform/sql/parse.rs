@@ -16,7 +16,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use std::ops::Range;
 
 /// The one table of a statement.
-pub(super) const TABLE: &str = "input";
+pub(in crate::actions::transform) const TABLE: &str = "input";
 /// Levels that the parser may recurse into: each of ours takes one, and the statement around them a few.
 const RECURSION_MAX: usize = NESTING_MAX + 10;
 
@@ -98,12 +98,13 @@ pub fn parse_check(expr: &str) -> Result<CheckExpr, SqlError> {
     Ok(CheckExpr { text, expr })
 }
 
-fn parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
+/// A parser of what was cut into tokens.
+pub(in crate::actions::transform) fn parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
     Parser::new(&GenericDialect {}).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(tokens)
 }
 
 /// `Expected: an expression, found: FROM` as `expected an expression, found FROM`.
-pub(super) fn in_house_style(message: &str) -> String {
+pub(in crate::actions::transform) fn in_house_style(message: &str) -> String {
     let message = message.replace("Expected: ", "expected ").replace(", found: ", ", found ");
     let message = message.replace("found EOF", "found the end").replace("sql parser error: ", "");
     let mut chars = message.trim_end_matches('.').chars();
@@ -114,7 +115,7 @@ pub(super) fn in_house_style(message: &str) -> String {
 }
 
 /// A syntax error with its place, which the parser only writes into its message.
-fn syntax(text: &Text, error: ParserError) -> SqlError {
+pub(in crate::actions::transform) fn syntax(text: &Text, error: ParserError) -> SqlError {
     let message = match error {
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => message,
         ParserError::RecursionLimitExceeded => {
@@ -260,7 +261,7 @@ fn only_input(text: &Text, select: &Select) -> Result<ast::Ident, SqlError> {
 }
 
 /// A name as SQL understands it: in lower case, unless it stands in quotes.
-pub(super) fn folded(name: &ast::Ident) -> String {
+pub(in crate::actions::transform) fn folded(name: &ast::Ident) -> String {
     match name.quote_style {
         Some(_) => name.value.clone(),
         None => name.value.to_ascii_lowercase(),
@@ -311,12 +312,16 @@ fn only_rows(text: &Text, select: &Select) -> Result<(), SqlError> {
 }
 
 /// The text of each item, as it stands between the commas.
-fn item_texts(text: &Text, select: &Select) -> Vec<(String, Range<usize>)> {
+pub(in crate::actions::transform) fn item_texts(text: &Text, select: &Select) -> Vec<(String, Range<usize>)> {
     let mut items = Vec::with_capacity(select.projection.len());
     let mut depth = 0_usize;
     let mut item: Option<Range<usize>> = None;
-    for (token, at) in text.tokens().iter().skip(1) {
+    // Behind SELECT, and behind the word DISTINCT or ALL.
+    let start = text.range(select.select_token.0.span).map_or(0, |at| at.end);
+    let tokens = text.tokens().iter().skip_while(|(_, at)| at.start < start);
+    for (token, at) in tokens.skip(usize::from(select.distinct.is_some())) {
         match token {
+            Token::RParen if depth == 0 => break,
             Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
             Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
             Token::Comma if depth == 0 => {
@@ -329,7 +334,7 @@ fn item_texts(text: &Text, select: &Select) -> Vec<(String, Range<usize>)> {
         item = Some(item.map_or(at.clone(), |i| i.start..at.end));
     }
     items.extend(item);
-    if items.len() == select.projection.len() {
+    if items.len() == select.projection.len() && !matches!(select.distinct, Some(ast::Distinct::On(_))) {
         items.into_iter().map(|at| (spaced(&text.sql()[at.clone()]), at)).collect()
     } else {
         // The parser saw other items than the commas tell: its own spelling is as good.

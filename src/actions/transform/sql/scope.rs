@@ -112,7 +112,7 @@ impl Scope {
 }
 
 /// A name as it has to be written in a statement: in quotes unless it is plain.
-pub(super) fn quoted(name: &str) -> String {
+pub(in crate::actions::transform) fn quoted(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }

@@ -18,7 +18,7 @@ pub(super) const PARTS_MAX: usize = 1000;
 
 /// The text, its tokens, and the byte at which each line starts.
 #[derive(Clone, Debug)]
-pub(super) struct Text {
+pub(in crate::actions::transform) struct Text {
     sql: String,
     lines: Vec<usize>,
     /// Tokens without spaces and comments.
@@ -27,7 +27,7 @@ pub(super) struct Text {
 
 impl Text {
     /// Cuts the text into tokens, and refuses one that is too long or too deep.
-    pub(super) fn new(sql: &str) -> Result<(Self, Vec<TokenWithSpan>), SqlError> {
+    pub(in crate::actions::transform) fn new(sql: &str) -> Result<(Self, Vec<TokenWithSpan>), SqlError> {
         if sql.len() > STATEMENT_MAX {
             return Err(SqlError::whole(format!(
                 "the statement is too long: {} bytes, at most {STATEMENT_MAX}",
@@ -50,12 +50,12 @@ impl Text {
     }
 
     /// The text itself.
-    pub(super) fn sql(&self) -> &str {
+    pub(in crate::actions::transform) fn sql(&self) -> &str {
         &self.sql
     }
 
     /// The tokens with their places.
-    pub(super) fn tokens(&self) -> &[(Token, Range<usize>)] {
+    pub(in crate::actions::transform) fn tokens(&self) -> &[(Token, Range<usize>)] {
         &self.tokens
     }
 
@@ -70,7 +70,7 @@ impl Text {
     }
 
     /// The bytes of a span, if the parser knows it.
-    pub(super) fn range(&self, span: Span) -> Option<Range<usize>> {
+    pub(in crate::actions::transform) fn range(&self, span: Span) -> Option<Range<usize>> {
         if span == Span::empty() {
             return None;
         }
@@ -101,7 +101,7 @@ impl Text {
     }
 
     /// A stretch of the text for messages: in one line, and cut.
-    pub(super) fn excerpt(&self, at: &Range<usize>) -> String {
+    pub(in crate::actions::transform) fn excerpt(&self, at: &Range<usize>) -> String {
         const EXCERPT_MAX: usize = 60;
         let text = self.sql.get(at.clone()).unwrap_or("");
         let words: Vec<&str> = text.split_whitespace().collect();
