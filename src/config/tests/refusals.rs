@@ -52,7 +52,7 @@ after = \"ordrs\"
             "10:27 `output` cannot use {input} | it can use {name} {stem} {ext} {type} {task} {date} {run} {job} {n} {host}",
             "11:22 `attempts` must be between 1 and 100: 0",
             "11:34 `factor` must be between 1 and 100: 0.5",
-            "13:1 `tasks.a b` has no action | give it `extract`, `transform` or `command`",
+            "13:1 `tasks.a b` has no action | give it `extract` or `command`",
             "13:8 a task cannot be called \"a b\" | 1 to 64 letters, digits, - and _",
             "15:1 a second trigger beside `manual`: after | one trigger a task: make two tasks of it",
             "17:2 unknown key: alert | did you mean `alerts`?",
@@ -106,7 +106,7 @@ fn wrong_settings_are_refused_each_with_a_hint() {
         ),
         (
             "[tasks.a]",
-            "1:1 `tasks.a` has no action | give it `extract`, `transform` or `command`\n1:1 `tasks.a` has no trigger | give it `watch`, `after` or `manual`",
+            "1:1 `tasks.a` has no action | give it `extract` or `command`\n1:1 `tasks.a` has no trigger | give it `watch`, `after` or `manual`",
         ),
         ("[tasks]\na = 1", "2:5 `tasks.a` must be a table, not an integer"),
     ];
@@ -140,7 +140,7 @@ fn wrong_policies_are_refused_each_with_a_hint() {
         ),
         (
             "backup = { dir = \"b\" }",
-            "4:1 `backup` is not available in this version | this version has `extract`, `transform` or `command`",
+            "4:1 `backup` is not available in this version | this version has `extract` or `command`",
         ),
         (
             "when = {}",
