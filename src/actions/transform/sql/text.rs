@@ -16,13 +16,37 @@ pub(super) const NESTING_MAX: usize = 50;
 /// Most names, values and operators in one expression; lists and the branches of CASE are expressions of their own.
 pub(super) const PARTS_MAX: usize = 1000;
 
+/// Most levels of words such as CAST that the parser takes for a function's name when there is a fault in their
+/// parentheses: it reads them twice each, so that ten levels take a thousand times as long.
+const RETRIES_MAX: usize = 10;
+
 /// The text, its tokens, and the byte at which each line starts.
 #[derive(Clone, Debug)]
 pub(in crate::actions::transform) struct Text {
     sql: String,
-    lines: Vec<usize>,
+    lines: Vec<Line>,
     /// Tokens without spaces and comments.
     tokens: Vec<(Token, Range<usize>)>,
+}
+
+/// A line of the text, in bytes.
+#[derive(Clone, Debug)]
+struct Line {
+    start: usize,
+    len: usize,
+    /// Where each character starts, unless each is one byte.
+    characters: Option<Vec<usize>>,
+}
+
+fn lines(sql: &str) -> Vec<Line> {
+    let mut start = 0;
+    let line = |text: &str| {
+        let characters = (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).collect());
+        let line = Line { start, len: text.len(), characters };
+        start += text.len() + 1;
+        line
+    };
+    sql.split('\n').map(line).collect()
 }
 
 impl Text {
@@ -34,8 +58,7 @@ impl Text {
                 sql.len()
             )));
         }
-        let mut text = Self { sql: sql.to_owned(), lines: vec![0], tokens: Vec::new() };
-        text.lines.extend(sql.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1));
+        let mut text = Self { sql: sql.to_owned(), lines: lines(sql), tokens: Vec::new() };
         let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().map_err(|error| {
             let at = text.byte(error.location);
             SqlError::new(super::parse::in_house_style(&error.message), at..sql.len())
@@ -63,10 +86,12 @@ impl Text {
     pub(super) fn byte(&self, place: Location) -> usize {
         let line = usize::try_from(place.line).unwrap_or(usize::MAX).saturating_sub(1);
         let column = usize::try_from(place.column).unwrap_or(usize::MAX).saturating_sub(1);
-        let Some(&start) = self.lines.get(line) else { return self.sql.len() };
-        let end = self.lines.get(line + 1).copied().unwrap_or(self.sql.len());
-        let text = &self.sql[start..end];
-        start + text.char_indices().nth(column).map_or(text.len(), |(at, _)| at)
+        let Some(line) = self.lines.get(line) else { return self.sql.len() };
+        let within = match &line.characters {
+            None => column,
+            Some(characters) => characters.get(column).copied().unwrap_or(line.len),
+        };
+        line.start + within.min(line.len)
     }
 
     /// The bytes of a span, if the parser knows it.
@@ -108,23 +133,55 @@ impl Text {
         crate::model::text::cut(&words.join(" "), EXCERPT_MAX).into_owned()
     }
 
-    /// Counts what the parser would recurse into.
+    /// Counts what the parser would recurse into, and sees that what is opened is closed: where it is not, the parser
+    /// tries every way to go on.
     fn bound(&self) -> Result<(), SqlError> {
-        // One entry for each level that is open: where it starts, the parts since the last comma, and the most so far.
+        // One entry for each level that is open, and the statement around them.
         let mut levels = vec![Level::default()];
-        for (token, at) in &self.tokens {
+        for (i, (token, at)) in self.tokens.iter().enumerate() {
+            // Behind a point or AS a word is a name.
+            let is_name = i > 0 && (self.tokens[i - 1].0 == Token::Period || self.is_word(i - 1, Keyword::AS));
             let word = match token {
-                Token::Word(word) => word.keyword,
+                Token::Word(word) if !is_name => word.keyword,
                 _ => Keyword::NoKeyword,
             };
-            match token {
-                Token::LParen | Token::LBracket | Token::LBrace => levels.push(Level::default()),
-                Token::RParen | Token::RBracket | Token::RBrace => Level::close(&mut levels),
-                _ if word == Keyword::CASE => levels.push(Level::default()),
-                _ if word == Keyword::END && levels.len() > 1 => Level::close(&mut levels),
-                Token::Comma | Token::SemiColon => Level::part(&mut levels),
+            match (token, word) {
+                (Token::LParen | Token::LBracket | Token::LBrace, _) => {
+                    let outer = levels.last().map_or(0, |level| level.retries);
+                    levels.push(Level { opened: Some(i), retries: outer + self.retries(i), ..Level::default() });
+                }
+                (_, Keyword::CASE) => {
+                    let retries = levels.last().map_or(0, |level| level.retries);
+                    levels.push(Level { opened: Some(i), retries, ..Level::default() });
+                }
+                (Token::RParen | Token::RBracket | Token::RBrace, _) | (_, Keyword::END) => {
+                    let fits = levels
+                        .last()
+                        .and_then(|level| self.tokens.get(level.opened?))
+                        .map(|(open, _)| closes(open, token));
+                    match fits {
+                        Some(true) => Level::close(&mut levels),
+                        // Any other END is left to the parser.
+                        _ if word == Keyword::END => {}
+                        Some(false) => return self.closed(&levels),
+                        None => {
+                            return Err(SqlError::new(
+                                format!("what this closes was never opened: {token}"),
+                                at.clone(),
+                            ));
+                        }
+                    }
+                }
+                (Token::Comma | Token::SemiColon, _) => Level::part(&mut levels),
                 _ if is_boundary(word) => Level::part(&mut levels),
                 _ => {}
+            }
+            if levels.last().is_some_and(|level| level.retries > RETRIES_MAX) {
+                let what = "levels of CAST, NOT, SUBSTRING and the like";
+                return Err(SqlError::new(
+                    format!("the expression is nested too deeply: more than {RETRIES_MAX} {what}"),
+                    at.clone(),
+                ));
             }
             if levels.len() > NESTING_MAX {
                 return Err(SqlError::new(
@@ -143,8 +200,59 @@ impl Text {
                 }
             }
         }
-        Ok(())
+        self.closed(&levels)
     }
+
+    /// That nothing is open.
+    fn closed(&self, levels: &[Level]) -> Result<(), SqlError> {
+        match levels.last().and_then(|level| self.tokens.get(level.opened?)) {
+            None => Ok(()),
+            Some((Token::Word(_), at)) => Err(SqlError::new("the CASE has no END", at.clone())),
+            Some((open, at)) => Err(SqlError::new(format!("what this opens is never closed: {open}"), at.clone())),
+        }
+    }
+
+    /// How often the parser reads what stands in the parentheses that this token opens, if there is a fault in it: once,
+    /// or as often again as the word before it could be the name of a function.
+    fn retries(&self, open: usize) -> usize {
+        use Keyword as K;
+        let Some((Token::Word(word), _)) = open.checked_sub(1).and_then(|i| self.tokens.get(i)) else { return 0 };
+        match word.keyword {
+            K::POSITION => 2,
+            K::ARRAY
+            | K::CASE
+            | K::CAST
+            | K::CEIL
+            | K::CONVERT
+            | K::EXISTS
+            | K::EXTRACT
+            | K::FLOOR
+            | K::INTERVAL
+            | K::LAMBDA
+            | K::MATCH
+            | K::NOT
+            | K::OVERLAY
+            | K::SAFE_CAST
+            | K::STRUCT
+            | K::SUBSTR
+            | K::SUBSTRING
+            | K::TRIM
+            | K::TRY_CAST
+            | K::TRY_CONVERT => 1,
+            _ => 0,
+        }
+    }
+}
+
+/// Whether one token closes what another opens.
+fn closes(open: &Token, close: &Token) -> bool {
+    matches!(
+        (open, close),
+        (Token::LParen, Token::RParen)
+            | (Token::LBracket, Token::RBracket)
+            | (Token::LBrace, Token::RBrace)
+            | (Token::Word(_), Token::Word(_))
+    )
 }
 
 /// Words that end one expression and begin another.
@@ -155,8 +263,14 @@ fn is_boundary(word: Keyword) -> bool {
 /// What is open while the tokens are counted.
 #[derive(Default)]
 struct Level {
+    /// The token that opened it; none for the statement itself.
+    opened: Option<usize>,
+    /// Parts since the last comma.
     parts: usize,
+    /// Most parts between two commas.
     most: usize,
+    /// Levels so far that the parser reads again if there is a fault inside.
+    retries: usize,
 }
 
 impl Level {
@@ -214,6 +328,23 @@ mod tests {
         assert!(error(&chain).message.starts_with("the expression is too long"));
         let hidden = format!("SELECT {}1{}", "(".repeat(40), "+1+1+1+1+1+1+1+1+1+1+1+1+1)".repeat(40));
         assert!(error(&hidden).message.starts_with("the expression is too long"), "a chain through parentheses");
+        let retried = format!("SELECT {}1 1{}", "NOT (".repeat(30), ")".repeat(30));
+        assert!(error(&retried).message.contains("levels of CAST, NOT"), "it would take hours");
+    }
+
+    #[test]
+    fn what_is_opened_has_to_be_closed() {
+        for (sql, message, at) in [
+            ("SELECT (1 FROM input", "what this opens is never closed: (", "("),
+            ("SELECT 1) FROM input", "what this closes was never opened: )", ")"),
+            ("SELECT f(a[1) FROM input", "what this opens is never closed: [", "["),
+            ("SELECT CASE WHEN a THEN 1 FROM input", "the CASE has no END", "CASE"),
+            ("SELECT (CASE WHEN a THEN 1) FROM input", "the CASE has no END", "CASE"),
+        ] {
+            let found = error(sql);
+            assert_eq!((found.message.as_str(), &sql[found.at.unwrap()]), (message, at), "{sql}");
+        }
+        assert!(Text::new("SELECT t.case, 1 AS end, \"CASE\", '(' FROM input -- (").is_ok());
     }
 
     #[test]

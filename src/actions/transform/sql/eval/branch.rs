@@ -1,7 +1,7 @@
 //! CASE and COALESCE: a branch is computed for the rows that take it.
 
 use super::select::select;
-use super::{Frame, compare, logic};
+use super::{Frame, compare_exactly, logic};
 use crate::actions::transform::sql::expr::{Comparison, Expr};
 use crate::actions::transform::sql::value::{Result, Value};
 use arrow_array::{Array, ArrayRef, BooleanArray};
@@ -48,7 +48,7 @@ impl Case<'_> {
     fn condition(when: &Expr, operand: Option<&Value>, frame: &Frame<'_>) -> Result<BooleanBuffer> {
         let value = when.value(frame)?;
         let value = match operand {
-            Some(operand) => compare(Comparison::Eq, operand, &value)?,
+            Some(operand) => compare_exactly(Comparison::Eq, operand, &value)?,
             None => value,
         };
         Ok(logic::is_true(&value.into_booleans(frame.rows())?))
@@ -171,6 +171,10 @@ impl Parts {
 /// The first that is not NULL; later ones only for rows where the earlier ones are.
 pub(super) fn coalesce(list: &[Expr], data_type: &DataType, frame: &Frame<'_>) -> Result<Value> {
     let rows = frame.rows();
+    let cheap = list.len() <= CHEAP_MAX && *data_type != DataType::Utf8 && list.iter().all(Expr::is_cheap);
+    if cheap && let Ok(value) = coalesce_for_all_rows(list, data_type, frame) {
+        return Ok(value);
+    }
     let mut parts = Parts::new(rows);
     let mut open = BooleanBuffer::new_set(rows);
     for expr in list {
@@ -203,6 +207,26 @@ pub(super) fn coalesce(list: &[Expr], data_type: &DataType, frame: &Frame<'_>) -
     }
     parts.add_null(data_type, &open);
     parts.join(data_type)
+}
+
+/// Every value for every row, then the first known one. Fails if any value fails in any row.
+fn coalesce_for_all_rows(list: &[Expr], data_type: &DataType, frame: &Frame<'_>) -> Result<Value> {
+    let mut so_far = Value::null(data_type);
+    for expr in list.iter().rev() {
+        let value = expr.value(frame)?;
+        so_far = match value.array().nulls() {
+            None => value,
+            Some(nulls) if value.is_one() => {
+                if nulls.is_valid(0) {
+                    value
+                } else {
+                    so_far
+                }
+            }
+            Some(nulls) => Value::Array(select(nulls.inner(), &value, &so_far, data_type)?),
+        };
+    }
+    Ok(so_far)
 }
 
 impl Parts {

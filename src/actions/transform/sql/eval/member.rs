@@ -1,6 +1,6 @@
 //! IN: whether a value is one of a list.
 
-use super::{Frame, compare, logic};
+use super::{Frame, compare, compare_exactly, logic};
 use crate::actions::transform::sql::expr::{Comparison, Expr};
 use crate::actions::transform::sql::value::{Result, Value};
 use arrow_array::cast::AsArray;
@@ -14,14 +14,23 @@ use std::sync::Arc;
 /// From this many constants on they are looked up instead of compared one by one.
 const LOOKUP_MIN: usize = 6;
 
+/// Up to this many values are compared as by `=`; more are looked up by `DataFusion`, which tells -0 from 0 then.
+const COMPARED_MAX: usize = 3;
+
 /// Whether the value is one of the list; NULL if that is not known.
 pub(super) fn is_in(value: &Value, list: &[Expr], negated: bool, frame: &Frame<'_>) -> Result<Value> {
     let found = if let Some(found) = lookup(value, list) {
         found
     } else {
         let mut found = Value::of(BooleanArray::from(vec![false]));
+        let many = list.len() > COMPARED_MAX;
         for item in list {
-            let equal = compare(Comparison::Eq, value, &item.value(frame)?)?;
+            let item = item.value(frame)?;
+            let equal = if many {
+                compare_exactly(Comparison::Eq, value, &item)?
+            } else {
+                compare(Comparison::Eq, value, &item)?
+            };
             found = logic::or(&found, &equal, frame.rows())?;
         }
         found

@@ -16,6 +16,7 @@ use super::expr::{Comparison, Expr, Kind};
 use super::types;
 use super::value::{Result, TextBuilder, Value, extent, failed, texts};
 use arrow_array::cast::AsArray;
+use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_ord::cmp;
 use arrow_schema::{ArrowError, DataType};
@@ -144,8 +145,32 @@ fn is_truth(value: &Value, truth: bool, wanted: bool) -> Result<Value> {
     })
 }
 
-/// Compares values of one type.
-pub(super) fn compare(op: Comparison, left: &Value, right: &Value) -> Result<Value> {
+/// Compares values of one type. Zero equals zero, whatever its sign.
+fn compare(op: Comparison, left: &Value, right: &Value) -> Result<Value> {
+    match left.array().data_type() {
+        DataType::Float64 => {
+            compare_exactly(op, &unsigned_zero::<Float64Type>(left, 0.0), &unsigned_zero::<Float64Type>(right, 0.0))
+        }
+        DataType::Float32 => {
+            compare_exactly(op, &unsigned_zero::<Float32Type>(left, 0.0), &unsigned_zero::<Float32Type>(right, 0.0))
+        }
+        _ => compare_exactly(op, left, right),
+    }
+}
+
+/// The same floats, without a sign before zero.
+fn unsigned_zero<T: ArrowPrimitiveType>(value: &Value, zero: T::Native) -> Value
+where
+    T::Native: std::ops::Add<Output = T::Native>,
+{
+    match value.array().as_primitive_opt::<T>() {
+        Some(array) => Value::made(Arc::new(array.unary::<_, T>(|x| x + zero)), value.is_one()),
+        None => value.clone(),
+    }
+}
+
+/// Compares values of one type as they lie in memory: for floats, with -0 below 0.
+pub(super) fn compare_exactly(op: Comparison, left: &Value, right: &Value) -> Result<Value> {
     let array = match op {
         Comparison::Eq => cmp::eq(left, right),
         Comparison::NotEq => cmp::neq(left, right),

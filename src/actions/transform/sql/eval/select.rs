@@ -5,6 +5,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, downcast_primitive};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
+use std::hint::select_unpredictable;
 use std::sync::Arc;
 
 /// Bits of a mask that are looked at together.
@@ -32,20 +33,10 @@ pub(super) fn select(mask: &BooleanBuffer, then: &Value, other: &Value, data_typ
     }
 }
 
-/// Where the values of one side are, and how far apart.
+/// The values of one side.
 enum Side<'a, N> {
     Many(&'a [N]),
     One(N),
-}
-
-impl<N: Copy> Side<'_, N> {
-    #[inline]
-    fn at(&self, row: usize) -> N {
-        match self {
-            Self::Many(values) => values[row],
-            Self::One(value) => *value,
-        }
-    }
 }
 
 fn side<T: ArrowPrimitiveType>(value: &Value, rows: usize) -> Result<Side<'_, T::Native>> {
@@ -53,43 +44,47 @@ fn side<T: ArrowPrimitiveType>(value: &Value, rows: usize) -> Result<Side<'_, T:
     if value.is_one() {
         return Ok(Side::One(array.value(0)));
     }
-    // The length is asked here, once, instead of in every row.
     array.values().get(..rows).map(Side::Many).ok_or_else(|| failed("a branch lacks rows"))
 }
 
 fn pick<T: ArrowPrimitiveType>(mask: &BooleanBuffer, then: &Value, other: &Value) -> Result<PrimitiveArray<T>> {
     let rows = mask.len();
     let values = match (side::<T>(then, rows)?, side::<T>(other, rows)?) {
-        (Side::Many(a), Side::Many(b)) => {
-            words(mask, |row, n| (&a[row..row + n], &b[row..row + n]), |(a, b), i, bit| if bit { a[i] } else { b[i] })
-        }
-        (Side::Many(a), Side::One(b)) => words(mask, |row, n| &a[row..row + n], |a, i, bit| if bit { a[i] } else { b }),
-        (Side::One(a), Side::Many(b)) => words(mask, |row, n| &b[row..row + n], |b, i, bit| if bit { a } else { b[i] }),
-        (a @ Side::One(_), b @ Side::One(_)) => {
-            words(mask, |_, _| (), |(), _, bit| if bit { a.at(0) } else { b.at(0) })
-        }
+        (Side::Many(a), Side::Many(b)) => two(mask, a, b),
+        (Side::Many(a), Side::One(b)) => one(mask, a, b, true),
+        (Side::One(a), Side::Many(b)) => one(mask, b, a, false),
+        (Side::One(a), Side::One(b)) => one(mask, &vec![a; rows], b, true),
     };
     Ok(PrimitiveArray::new(values.into(), nulls(mask, then, other)))
 }
 
-/// Values for each bit of the mask, a word of bits at a time so that the loop needs no look into the mask per row.
-fn words<N: ArrowNativeType, S: Copy>(
-    mask: &BooleanBuffer,
-    slice: impl Fn(usize, usize) -> S,
-    choose: impl Fn(S, usize, bool) -> N,
-) -> Vec<N> {
-    let rows = mask.len();
-    let mut out = Vec::with_capacity(rows);
-    let chunks = mask.bit_chunks();
-    let mut row = 0;
-    for word in chunks.iter() {
-        let part = slice(row, WORD);
-        out.extend((0..WORD).map(|i| choose(part, i, word >> i & 1 == 1)));
-        row += WORD;
+/// `a` where a bit is set, else `b`. A word of bits at a time, so that the loop over it has a fixed length.
+fn two<N: ArrowNativeType>(mask: &BooleanBuffer, a: &[N], b: &[N]) -> Vec<N> {
+    let mut out = Vec::with_capacity(a.len());
+    let words = mask.bit_chunks();
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<WORD>(), b.as_chunks::<WORD>());
+    for (word, (a, b)) in words.iter().zip(a.iter().zip(b)) {
+        let picked: [N; WORD] = std::array::from_fn(|i| select_unpredictable(word >> i & 1 == 1, a[i], b[i]));
+        out.extend_from_slice(&picked);
     }
-    let word = chunks.remainder_bits();
-    let part = slice(row, rows - row);
-    out.extend((0..rows - row).map(|i| choose(part, i, word >> i & 1 == 1)));
+    let word = words.remainder_bits();
+    out.extend(a_rest.iter().zip(b_rest).enumerate().map(|(i, (a, b))| if word >> i & 1 == 1 { *a } else { *b }));
+    out
+}
+
+/// `many` where a bit is what is wanted, else `one`.
+fn one<N: ArrowNativeType>(mask: &BooleanBuffer, many: &[N], one: N, wanted: bool) -> Vec<N> {
+    let mut out = Vec::with_capacity(many.len());
+    let words = mask.bit_chunks();
+    let flip = if wanted { 0 } else { u64::MAX };
+    let (many, rest) = many.as_chunks::<WORD>();
+    for (word, many) in words.iter().zip(many) {
+        let word = word ^ flip;
+        let picked: [N; WORD] = std::array::from_fn(|i| select_unpredictable(word >> i & 1 == 1, many[i], one));
+        out.extend_from_slice(&picked);
+    }
+    let word = words.remainder_bits() ^ flip;
+    out.extend(rest.iter().enumerate().map(|(i, many)| if word >> i & 1 == 1 { *many } else { one }));
     out
 }
 

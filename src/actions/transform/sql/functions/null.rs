@@ -75,7 +75,7 @@ pub(super) fn nullif(mut call: Call<'_>) -> Planned {
     }
     Ok(call.run(together, |values, rows| {
         let (rows, one) = extent(values, rows);
-        let equal = eval::compare(Comparison::Eq, &values[0], &values[1])?.into_booleans(rows)?;
+        let equal = eval::compare_exactly(Comparison::Eq, &values[0], &values[1])?.into_booleans(rows)?;
         let value = values[0].clone().into_column(rows)?;
         Ok(Value::made(arrow_select::nullif::nullif(&value, &equal)?, one))
     }))

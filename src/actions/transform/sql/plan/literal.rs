@@ -4,8 +4,8 @@ use super::{Planned, Planner, constant, fold};
 use crate::actions::transform::sql::cast;
 use crate::actions::transform::sql::error::SqlError;
 use crate::actions::transform::sql::expr::Kind;
-use crate::actions::transform::sql::types::{DIGITS_MAX, PLACES_DEFAULT};
-use crate::actions::transform::sql::value::Value;
+use crate::actions::transform::sql::types::{self, DIGITS_MAX, PLACES_DEFAULT};
+use crate::actions::transform::sql::value::{Value, failed};
 use arrow_array::{BooleanArray, Float64Array, Int64Array, IntervalMonthDayNanoArray, NullArray, StringArray};
 use arrow_cast::parse::{IntervalParseConfig, IntervalUnit, parse_interval_month_day_nano_config};
 use arrow_schema::{DataType, TimeUnit};
@@ -113,8 +113,10 @@ impl Planner<'_> {
                     return Ok(value);
                 }
                 let text: Arc<str> = Arc::from(self.text.excerpt(&at));
+                let named = types::name(&data_type);
                 let run = move |values: &[Value], _: usize| {
-                    let made = arrow_arith::numeric::neg(values[0].array())?;
+                    let beyond = |_| failed(format!("the result is beyond the range of {named}"));
+                    let made = arrow_arith::numeric::neg(values[0].array()).map_err(beyond)?;
                     Ok(Value::made(made, values[0].is_one()))
                 };
                 Ok(fold(Kind::Call { arguments: vec![value], run: Arc::new(run), text }, data_type, at))

@@ -60,7 +60,7 @@ impl Planner<'_> {
             }
             other => return Err(SqlError::new(format!("the operator is not supported: {other}"), at)),
         };
-        self.compared(comparison, left, right)
+        Self::compared(comparison, left, right)
     }
 
     fn arithmetic(&self, op: Arithmetic, left: Expr, right: Expr) -> Planned {
@@ -79,7 +79,7 @@ impl Planner<'_> {
         Ok(fold(Kind::Arithmetic(op, left, right, text), result, at))
     }
 
-    fn compared(&self, op: Comparison, left: Expr, right: Expr) -> Planned {
+    fn compared(op: Comparison, left: Expr, right: Expr) -> Planned {
         let at = left.at.start..right.at.end;
         let (left, right) = together(left, right)?;
         if left.data_type == types::INTERVAL {
@@ -143,9 +143,9 @@ impl Planner<'_> {
             E::IsFalse(inner) => truth(inner, false, true),
             E::IsNotTrue(inner) => truth(inner, true, false),
             E::IsNotFalse(inner) => truth(inner, false, false),
-            E::IsDistinctFrom(left, right) => self.compared(Comparison::Distinct, self.plan(left)?, self.plan(right)?),
+            E::IsDistinctFrom(left, right) => Self::compared(Comparison::Distinct, self.plan(left)?, self.plan(right)?),
             E::IsNotDistinctFrom(left, right) => {
-                self.compared(Comparison::NotDistinct, self.plan(left)?, self.plan(right)?)
+                Self::compared(Comparison::NotDistinct, self.plan(left)?, self.plan(right)?)
             }
             other => Err(self.refuse(other)),
         }
