@@ -2,6 +2,7 @@
 
 use super::keep::Identity;
 use super::memory::Share;
+use super::orphans;
 use super::shared::{Live, Shared};
 use super::spawn::child::{self, Lines};
 use super::spill::Spill;
@@ -252,7 +253,9 @@ impl Desk for JobDesk {
         self.live.stop.reason()
     }
 
-    fn child(&self, spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>> {
+    fn child(&self, mut spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>> {
+        // Before it starts: a supervisor that is killed meanwhile still knows it by this.
+        spec.env.push((orphans::NOTE.into(), orphans::announce(&self.shared, &self.claimed)));
         let lines = ChildLines {
             shared: Arc::clone(&self.shared),
             claimed: self.claimed.clone(),
@@ -264,7 +267,7 @@ impl Desk for JobDesk {
         let live = Arc::clone(&self.live);
         Box::pin(async move {
             let ended = child::run(spec, &live.stop, &lines).await;
-            super::orphans::forget(&lines.shared, &lines.claimed);
+            orphans::forget(&lines.shared, &lines.claimed);
             ended
         })
     }
@@ -319,7 +322,7 @@ impl Lines for ChildLines {
     }
 
     fn started(&self, group: i32) {
-        super::orphans::remember(&self.shared, &self.claimed, group);
+        orphans::remember(&self.shared, &self.claimed, group);
         crash::point("s4.child_started");
     }
 }

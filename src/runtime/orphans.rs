@@ -1,11 +1,13 @@
-//! Children that outlived a killed supervisor. Each running child's group is noted in a file with the start time of
-//! its leader; the next start ends what is still alive. A number alone is never trusted: it may be another's by now.
+//! Children that outlived a killed supervisor. A note is made before a child starts, and the child has its path in the
+//! environment; once it runs, its group is noted with the start time of its leader. The next start ends what is still
+//! alive. A number alone is never trusted: it may be another's by now.
 
 use super::shared::Shared;
 use super::spawn::child::alive;
 use crate::model::job::Claimed;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Between two looks at whether it is dead.
 const LOOK: Duration = Duration::from_millis(5);
-/// Fields of `/proc/PID/stat` after the name: the process group, and the time of the start.
+/// Fields of `/proc/PID/stat` after the name: the state, the process group, and the time of the start.
+const STATE: usize = 0;
 const GROUP: usize = 2;
 const START: usize = 19;
 
@@ -27,13 +30,24 @@ fn note(shared: &Shared, claimed: &Claimed) -> PathBuf {
     folder(&shared.config.load().data_dir).join(format!("{}-{}", claimed.job, claimed.attempt))
 }
 
+/// The variable that leads from a process to the note of its job.
+pub const NOTE: &str = "SHIFTBOSS_NOTE";
+
+/// Makes the note of a child that is about to start; answers the value of [`NOTE`].
+pub fn announce(shared: &Shared, claimed: &Claimed) -> OsString {
+    let path = note(shared, claimed);
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, ""));
+    if let Err(error) = made {
+        tracing::warn!("cannot note the child of job {}: {error}", claimed.job);
+    }
+    path.into_os_string()
+}
+
 /// Notes a child's group.
 pub fn remember(shared: &Shared, claimed: &Claimed, group: i32) {
     let path = note(shared, claimed);
     let Some(start) = start_time(group) else { return };
-    let written =
-        path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, format!("{group} {start}")));
-    if let Err(error) = written {
+    if let Err(error) = fs::write(&path, format!("{group} {start}")) {
         tracing::warn!("cannot note the child of job {}: {error}", claimed.job);
     }
 }
@@ -60,6 +74,12 @@ pub fn end_all(data_dir: &Path) -> usize {
             ended += 1;
             end(group);
         }
+        // One that was killed before its group was noted, and what left the group.
+        let strays = with_variable(format!("{NOTE}={}", entry.path().display()).as_bytes());
+        ended += usize::from(!strays.is_empty());
+        for pid in strays {
+            end_one(pid);
+        }
         let _ = fs::remove_file(entry.path());
     }
     ended
@@ -70,6 +90,26 @@ fn end(group: i32) {
     while killpg(Pid::from_raw(group), Signal::SIGKILL).is_ok() && alive(group) && Instant::now() < deadline {
         std::thread::sleep(LOOK);
     }
+}
+
+fn end_one(pid: i32) {
+    let deadline = Instant::now() + PATIENCE;
+    let works = || field(pid, STATE).is_some_and(|state| state != "Z" && state != "X");
+    while kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok() && works() && Instant::now() < deadline {
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Processes with a variable of this name and value.
+fn with_variable(variable: &[u8]) -> Vec<i32> {
+    let has = |pid: &i32| {
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.split(|&b| b == 0).any(|v| v == variable)
+    };
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = processes.flatten().filter_map(|p| p.file_name().to_str()?.parse::<i32>().ok());
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    pids.filter(|pid| *pid != own && has(pid)).collect()
 }
 
 /// Whether a group is the one that was noted. Its leader tells by when it started; where the leader has gone and
@@ -141,5 +181,24 @@ mod tests {
         assert!(alive(other.0), "the note is of another job");
         end(other.0);
         assert_eq!(fs::read_dir(notes).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_program_is_found_by_its_note_before_its_group_is_noted_and_after_it_left_it() {
+        let data = tempfile::tempdir().unwrap();
+        let notes = folder(data.path());
+        fs::create_dir(&notes).unwrap();
+        let start = |note: PathBuf| {
+            let mut command = Command::new("sleep");
+            command.arg("600").env(NOTE, &note).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command.process_group(0).spawn().unwrap()
+        };
+        let (mut ours, mut other) = (start(notes.join("7-2")), start(data.path().join("elsewhere/7-2")));
+        fs::write(notes.join("7-2"), "").unwrap();
+        assert_eq!(end_all(data.path()), 1);
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ours.wait().unwrap()), Some(9));
+        assert!(other.try_wait().unwrap().is_none(), "it belongs to another supervisor");
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

@@ -75,7 +75,10 @@ fn a_file_that_is_replaced_before_its_claim_is_another_file() {
     world.line("resume docs").expect(0);
     wait_for(&world, "a.txt", "succeeded");
     until("the end of the old job", || (world.jobs_of("a.txt")[0].state == "cancelled").then_some(()));
-    assert_eq!(states(&world, "a.txt")[0], ("cancelled", Some("input_replaced".into())));
+    // Which of the two is claimed first is open: the file of the other is there still, or gone to `processed` already.
+    let (state, code) = states(&world, "a.txt")[0].clone();
+    assert_eq!(state, "cancelled");
+    assert!(matches!(code.as_deref(), Some("input_replaced" | "input_gone")), "{code:?}");
     assert_eq!(world.read("processed/docs/a.txt"), b"new\n");
     audit::at_rest(&world, "replaced");
 }
