@@ -7,8 +7,11 @@
 //! - What overflows is an error; whole numbers never wrap.
 //! - A value counts only in rows that ask for it: behind `x <> 0 AND`, in a branch of CASE, behind the first value of
 //!   `coalesce`, a division by zero in another row is no error.
+//! - A timestamp is compared in its own unit where nothing is lost by it: the year 9999 has its place in time.
 //! - A name that no column has in lower case means the one that differs only in case.
 //! - A result without a name is called as it is written, with single spaces.
+//! - `round` of a decimal to a count of places has these places wherever it stands; `DataFusion` 55 gives it others inside
+//!   a larger expression.
 //!
 //! It refuses what needs more than one row ([`SqlError::needs_engine`]), and arguments whose meaning would be guessed.
 

@@ -114,3 +114,66 @@ fn nulls(mask: &BooleanBuffer, then: &Value, other: &Value) -> Option<NullBuffer
     };
     Some(NullBuffer::new(&(mask & &valid(then)) | &(&!mask & &valid(other))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{Float64Array, Int64Array, StringArray};
+    use proptest::prelude::*;
+
+    type Row = (bool, Option<i64>, Option<i64>);
+
+    /// Each way to pick, against picking one by one.
+    fn check(rows: &[Row], from: usize) {
+        let all: BooleanBuffer = rows.iter().map(|row| row.0).collect();
+        let mask = all.slice(from, rows.len() - from);
+        let rows = &rows[from..];
+        let a: Vec<Option<i64>> = rows.iter().map(|row| row.1).collect();
+        let b: Vec<Option<i64>> = rows.iter().map(|row| row.2).collect();
+        let many = |v: &[Option<i64>]| Value::Array(Arc::new(Int64Array::from(v.to_vec())));
+        let one = |v: Option<i64>| Value::of(Int64Array::from(vec![v]));
+        for (then, other, expect_a, expect_b) in [
+            (many(&a), many(&b), a.clone(), b.clone()),
+            (many(&a), one(Some(7)), a.clone(), vec![Some(7); rows.len()]),
+            (one(None), many(&b), vec![None; rows.len()], b.clone()),
+            (one(Some(1)), one(None), vec![Some(1); rows.len()], vec![None; rows.len()]),
+        ] {
+            let made = select(&mask, &then, &other, &DataType::Int64).unwrap();
+            let expected: Int64Array =
+                (0..rows.len()).map(|i| if rows[i].0 { expect_a[i] } else { expect_b[i] }).collect();
+            assert_eq!(made.as_primitive::<arrow_array::types::Int64Type>(), &expected);
+        }
+        let texts = |v: &[Option<i64>]| {
+            Value::Array(Arc::new(v.iter().map(|n| n.map(|n| n.to_string())).collect::<StringArray>()))
+        };
+        let truths =
+            |v: &[Option<i64>]| Value::Array(Arc::new(v.iter().map(|n| n.map(|n| n > 0)).collect::<BooleanArray>()));
+        for (then, other, data_type) in
+            [(texts(&a), texts(&b), DataType::Utf8), (truths(&a), truths(&b), DataType::Boolean)]
+        {
+            let made = select(&mask, &then, &other, &data_type).unwrap();
+            let picks: Vec<(usize, usize)> = (0..rows.len()).map(|i| (usize::from(!rows[i].0), i)).collect();
+            let expected = arrow_select::interleave::interleave(&[then.array(), other.array()], &picks).unwrap();
+            assert_eq!(&made, &expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_picked_as_one_by_one(
+            rows in prop::collection::vec((any::<bool>(), any::<Option<i64>>(), any::<Option<i64>>()), 1..300),
+            from in 0_usize..70,
+        ) {
+            check(&rows, from.min(rows.len() - 1));
+        }
+    }
+
+    #[test]
+    fn branches_of_other_types_or_lengths_are_errors() {
+        let mask = BooleanBuffer::new_set(3);
+        let ints = Value::Array(Arc::new(Int64Array::from(vec![1, 2])));
+        let floats = Value::Array(Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0])));
+        assert!(select(&mask, &ints, &ints, &DataType::Int64).is_err());
+        assert!(select(&mask, &floats, &ints, &DataType::Float64).is_err());
+    }
+}

@@ -1,4 +1,4 @@
-//! Our answers and those of `DataFusion`, which `bench/agreement.py` asked for them.
+//! Our answers and those of `DataFusion`, which `tests/fixtures/agreement.py` asked for them.
 
 use super::{Rows, agreed_rows, cell};
 use crate::actions::transform::sql::functions;
