@@ -7,7 +7,7 @@ use super::dialect::{self, Header};
 use super::disk::Disk;
 use super::recode::{Recoder, cuts_raw};
 use super::records::{First, Marks, first, first_line, line_ends};
-use super::reject::refuse;
+use super::reject::{Place, refuse, refuse_at};
 use super::stream::Stream;
 use super::unpack::Unpacked;
 use super::window::Window;
@@ -172,8 +172,9 @@ impl Head {
             match encoding::utf16_without_mark(head).filter(|_| declared.is_none()) {
                 Some(encoding) => found = Found { encoding, mark: 0, tentative: false },
                 None => {
-                    let message = format!("not a table: binary data, NUL byte at {at}");
-                    return Err(self.refuse("binary", &message));
+                    let place = Place { line: 1, byte: at as u64, column: None };
+                    let what = "not a table: binary data, a NUL byte";
+                    return Err(refuse_at(self.disk().label(), "binary", place, what, what, ""));
                 }
             }
         }

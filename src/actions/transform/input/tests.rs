@@ -108,9 +108,9 @@ fn too_many_columns_are_refused_early() {
 fn binary_data_is_no_table() {
     for (raw, message) in [
         (b"PK\x03\x04\x14\0\x06\0".as_slice(), "not a table: a zip archive or an office document; save it as CSV"),
-        (b"\x7fELF\x02\x01\x01\0\0\0x", "not a table: binary data, NUL byte at 7"),
+        (b"\x7fELF\x02\x01\x01\0\0\0x", "line 1, byte 7: not a table: binary data, a NUL byte"),
         (b"PAR1\x15\x04", "not a table: a Parquet file"),
-        (b"id,v\0\n1,2\n", "not a table: binary data, NUL byte at 4"),
+        (b"id,v\0\n1,2\n", "line 1, byte 4: not a table: binary data, a NUL byte"),
     ] {
         let failure = failure("a.csv", raw);
         assert_eq!((failure.code.as_str(), failure.message.as_str()), ("binary", message));
