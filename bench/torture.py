@@ -20,7 +20,7 @@ watch = { dir = "inbox", match = ["*"] }
 output = "out/{name}.csv"
 """
 # Where the file as a whole is the place.
-WHOLE = set((os.environ.get("WHOLE") or "empty incomplete").replace(",", " ").split())
+WHOLE = set((os.environ.get("WHOLE") or "empty incomplete binary not_gzip not_zstd not_bzip2 not_xz").replace(",", " ").split())
 PLACED = re.compile(r"\b(line|byte|record|row|column|element)s? \d", re.IGNORECASE)
 
 

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 /// Rows of the table: some tenths of a second of work.
-const ROWS: u64 = 400_000;
+const ROWS: u64 = if cfg!(debug_assertions) { 400_000 } else { 4_000_000 };
 
 fn setting(name: &str, standard: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(standard)
