@@ -110,7 +110,9 @@ pub fn done(done: &Done, out: &mut Out) {
         out.line(Line::from("  ").text(text::path(path)));
     }
     for detail in report.rejects.iter().take(REJECTS_SHOWN) {
-        out.line(Line::of(Style::Warn, "  rejected ").text(&detail.message));
+        let line = detail.line.map(|n| format!("line {}", text::count(n))).unwrap_or_default();
+        let column = detail.column_name.as_ref().map(|name| format!(", column {name}")).unwrap_or_default();
+        out.line(Line::of(Style::Warn, "  rejected ").text(format!("{line}{column}: {}", detail.message)));
     }
     let more = report.rejected.saturating_sub(REJECTS_SHOWN as u64);
     if more > 0 {

@@ -233,7 +233,7 @@ impl<'a> Writer<'a> {
             if self.sums.first.is_empty() {
                 self.sums.constant.clone_from(&row.constant);
             }
-            let detail = self.detail(piece.file, row);
+            let detail = self.detail(row);
             self.sums.first.push((piece.file, detail));
         }
         if piece.rejects.is_empty() {
@@ -259,23 +259,31 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn detail(&self, file: usize, row: &BadRow) -> Detail {
-        let settled = self.plan.settled;
-        let names = &settled.layout.file_names;
-        let of = match names.get(file) {
-            Some(name) if names.len() > 1 => format!("{}, ", text::escape(name)),
-            _ => String::new(),
-        };
-        let column_name = row.column.and_then(|n| settled.table.columns.get(n - 1)).map(|c| c.name.clone());
-        let column = column_name.as_ref().map(|name| format!(", column {}", text::escape(name))).unwrap_or_default();
+    fn detail(&self, row: &BadRow) -> Detail {
+        let column_name = row.column.and_then(|n| self.plan.settled.table.columns.get(n - 1)).map(|c| &c.name);
         Detail {
-            message: format!("{of}line {}{column}: {}", text::count(row.line), row.reason),
+            message: row.reason.clone(),
             line: Some(row.line),
             byte: Some(row.byte),
             column: row.column.map(|n| n as u64),
-            column_name: column_name.map(|n| text::cut(&n, Failure::RAW_MAX).into_owned()),
+            column_name: column_name.map(|n| text::cut(n, Failure::RAW_MAX).into_owned()),
             raw: Some(text::cut(&row.raw, Failure::RAW_MAX).into_owned()),
         }
+    }
+
+    /// What is wrong with a row, after its file if there are several.
+    fn in_file(&self, file: usize, what: String) -> String {
+        match self.plan.settled.layout.file_names.get(file) {
+            Some(name) if self.plan.labels.len() > 1 => format!("{}: {what}", text::escape(name)),
+            _ => what,
+        }
+    }
+
+    /// The same with its place in front: a failure is told in one line.
+    fn placed(&self, file: usize, detail: &Detail) -> Detail {
+        let line = detail.line.map(|n| format!("line {}", text::count(n))).unwrap_or_default();
+        let column = detail.column_name.as_ref().map(|n| format!(", column {}", text::escape(n))).unwrap_or_default();
+        Detail { message: self.in_file(file, format!("{line}{column}: {}", detail.message)), ..detail.clone() }
     }
 
     fn too_many(&self, max: &str) -> Failure {
@@ -285,7 +293,11 @@ impl<'a> Writer<'a> {
 
     /// The failure that bad rows make.
     fn bad_rows(&self, code: &str, what: &str) -> Failure {
-        let Some((file, first)) = self.sums.first.first() else { return Failure::permanent(code, what) };
+        let placed = |(file, detail): &(usize, Detail)| self.placed(*file, detail);
+        let causes: Vec<Detail> = self.sums.first.iter().map(placed).collect();
+        let (Some((file, _)), Some(first)) = (self.sums.first.first(), causes.first()) else {
+            return Failure::permanent(code, what);
+        };
         let message = match (code, self.sums.bad) {
             ("bad_row", 1) => first.message.clone(),
             _ => format!("{what}, the first in {}", first.message),
@@ -295,7 +307,7 @@ impl<'a> Writer<'a> {
         failure.column = first.column;
         failure.column_name.clone_from(&first.column_name);
         failure.raw.clone_from(&first.raw);
-        failure.causes = self.sums.first.iter().map(|(_, detail)| detail.clone()).collect();
+        failure.causes = causes;
         failure.constant.clone_from(&self.sums.constant);
         blamed(failure, self.plan.labels.get(*file))
     }
@@ -315,11 +327,13 @@ impl<'a> Writer<'a> {
         }
         let note = format!("{} in, {} out", text::counted(sums.rows_in, "row"), text::count(sums.rows_out));
         let sums = std::mem::take(&mut self.sums);
+        let told = |(file, detail): (usize, Detail)| Detail { message: self.in_file(file, detail.message), ..detail };
+        let rejects = sums.first.into_iter().map(told).collect();
         Ok(Report {
             rows: Some(sums.rows_in),
             rows_out: Some(sums.rows_out),
             rejected: sums.bad,
-            rejects: sums.first.into_iter().map(|(_, detail)| detail).collect(),
+            rejects,
             note: Some(note),
         })
     }
