@@ -11,9 +11,11 @@
 //! It refuses whatever writes or changes something, and functions that give another result each time.
 //!
 //! `statement` reads the text, `names` says what its names mean, `session` sets `DataFusion` up, `feed` is the table
-//! `input` and `reference` the files beside it, `plan` makes the plan with the rules in `rules`, `drive` runs it,
+//! `input` and `reference` the files beside it, `plan` makes the plan with the rules in `rules`
+//! and the arithmetic in `checked` and `sum`, `drive` runs it,
 //! `written` says what columns a result has and `failure` in plain words what went wrong.
 
+mod checked;
 mod drive;
 mod failure;
 mod feed;
@@ -25,6 +27,7 @@ mod scratch;
 mod session;
 mod spool;
 mod statement;
+mod sum;
 mod watch;
 mod written;
 

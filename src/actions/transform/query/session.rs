@@ -1,12 +1,15 @@
 //! `DataFusion` as we use it: one partition, one memory, one folder, one time.
 
 use super::Settings;
+use super::checked::CheckArithmetic;
 use super::failure::Carried;
 use super::feed::Input;
 use super::rules;
 use super::scratch::Scratch;
+use super::sum;
 use super::watch::{Watch, Watched};
 use datafusion::common::Result as Planned;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::{ExecutionProps, SessionConfig};
 use datafusion::execution::disk_manager::DiskManagerBuilder;
@@ -44,12 +47,15 @@ pub(super) fn new(input: &Arc<Input>, settings: &Settings<'_>, watch: &Arc<Watch
 
     let mut time = ExecutionProps::new().with_query_execution_start_time(settings.now);
     time.config_options = Some(Arc::clone(config.options()));
-    Ok(SessionStateBuilder::new_with_default_features()
+    let mut state = SessionStateBuilder::new_with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_execution_props(time)
+        .with_analyzer_rule(Arc::new(CheckArithmetic::new()))
         .with_physical_optimizer_rules(rules::all(input))
-        .build())
+        .build();
+    state.register_udaf(sum::function())?;
+    Ok(state)
 }
 
 /// What a plan is run in.
