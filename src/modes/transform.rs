@@ -39,7 +39,7 @@ pub fn run(args: &Transform, out: &mut Out) -> Result<Exit, Fatal> {
     let mut bar = Bar::new(!args.quiet && !out.is_json());
     let work = {
         let (desk, args) = (Arc::clone(&desk), args.clone());
-        move || transform(&spec, &args, &base, desk.as_ref())
+        move || transform(&spec, &args, &base, &desk)
     };
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
@@ -76,7 +76,7 @@ pub fn run(args: &Transform, out: &mut Out) -> Result<Exit, Fatal> {
     }
 }
 
-fn transform(spec: &Spec, args: &Transform, base: &Path, desk: &LocalDesk) -> Result<Report, Failure> {
+fn transform(spec: &Spec, args: &Transform, base: &Path, desk: &Arc<LocalDesk>) -> Result<Report, Failure> {
     let patterns: Vec<String> = args.inputs.iter().map(|p| p.to_string_lossy().into_owned()).collect();
     let mut paths = Vec::new();
     for (path, pattern) in args.inputs.iter().zip(&patterns) {
@@ -97,7 +97,11 @@ fn transform(spec: &Spec, args: &Transform, base: &Path, desk: &LocalDesk) -> Re
         // Whoever ends it by force does not ask it to go on.
         tuning: Tuning { checkpoints: None, ..Tuning::default() },
         scratch: &scratch,
-        desk,
+        desk: desk.as_ref(),
+        stopped: {
+            let desk = Arc::clone(desk);
+            Arc::new(move || desk.stopped().is_some())
+        },
     };
     let result = engine::run(order);
     // It is there only if something was spilled to it.
@@ -168,13 +172,17 @@ fn entries(args: &Transform) -> Vec<Entry> {
     add("quote", word(&args.quote));
     add("encoding", word(&args.encoding));
     add("header", args.no_header.then_some(Value::Boolean(false)));
-    let column = |(name, kind): &(String, String)| Entry {
+    let pair = |(name, text): &(String, String)| Entry {
         key: name.clone(),
         key_span: 0..0,
-        node: Node { span: 0..0, value: Value::String(kind.clone()) },
+        node: Node { span: 0..0, value: Value::String(text.clone()) },
     };
-    let columns: Vec<_> = args.columns.iter().map(column).collect();
-    add("columns", (!columns.is_empty()).then_some(Value::Table(columns)));
+    let pairs = |list: &[(String, String)]| {
+        let entries = list.iter().map(pair).collect();
+        (!list.is_empty()).then_some(Value::Table(entries))
+    };
+    add("columns", pairs(&args.columns));
+    add("tables", pairs(&args.tables));
     add("null", words(&args.nulls));
     add("decimal_point", word(&args.decimal_point));
     add("ragged", word(&args.ragged));

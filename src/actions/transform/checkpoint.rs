@@ -103,7 +103,7 @@ pub(super) fn identity(spec: &Spec, settled: &Settled, inputs: &[InputFile]) -> 
         add(&format!("{} {} {} {}", facts.ino(), facts.size(), facts.mtime(), facts.mtime_nsec()));
     }
     add(&format!("{:?} {:?}", settled.layout.dialect, settled.table));
-    add(&format!("{:?}", settled.program.output()));
+    add(&format!("{:?}", settled.output));
     Some(hasher.finalize().to_hex().to_string())
 }
 

@@ -9,6 +9,8 @@ use super::chunk::Chunk;
 use super::input::{InputFile, Position, Source};
 use super::output::rejects::{self, Rejects};
 use super::output::unique::{Duplicate, Duplicates, Place};
+#[cfg(feature = "sql")]
+use super::over_rows;
 use super::parse::{self, Layout, Parser};
 use super::sink::Sink;
 use super::spec::{Spec, Split};
@@ -18,12 +20,13 @@ use super::unique;
 use super::work::{Spare, Work};
 use super::write::{Before, Plan, Writer};
 use crate::error::did_you_mean;
-use crate::model::action::Resume;
+use crate::model::action::{Grant, Resume};
 use crate::model::block::shown;
 use crate::model::{Desk, Failure, Report};
+use arrow_schema::SchemaRef;
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Size of a chunk, in bytes: large enough that its overhead vanishes, small enough that its columns stay in the cache.
@@ -33,6 +36,9 @@ pub const CHUNK: usize = 512 * 1024;
 const PER_THREAD: u64 = 24 * 1024 * 1024;
 /// Pieces that may wait for their turn, for each thread.
 const AHEAD: usize = 2;
+
+/// Says whether to stop.
+pub type Stopped = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// What to transform.
 pub struct Order<'a> {
@@ -50,6 +56,8 @@ pub struct Order<'a> {
     pub scratch: &'a Path,
     /// What the attempt may touch.
     pub desk: &'a dyn Desk,
+    /// Says whether to stop, as the desk does, for as long as anybody wants to know.
+    pub stopped: Stopped,
 }
 
 /// Sizes and times that change nothing of the result.
@@ -124,18 +132,16 @@ impl Feed {
 
 /// Runs a transform.
 pub fn run(order: Order<'_>) -> Result<Report, Failure> {
-    let Order { spec, inputs, target, now, tuning, scratch, desk } = order;
+    let Order { spec, inputs, target, now, tuning, scratch, desk, stopped } = order;
     let threads = spec.threads.unwrap_or_else(|| desk.workers()).max(1);
-    let keys = if spec.unique.is_empty() { 0 } else { unique::KEYS as u64 };
-    let granted = desk.memory(PER_THREAD * threads as u64 + keys)?;
-    let room = granted.bytes().saturating_sub(keys) / PER_THREAD;
-    let threads = usize::try_from(room).unwrap_or(threads).clamp(1, threads);
-
     let labels: Vec<String> = inputs.iter().map(|i| i.label.clone()).collect();
     let mut source = Source::open(inputs.clone(), &spec.declared, tuning.chunk)?;
     let blame = |failure: Failure| blamed(failure, labels.first());
-    let settled = Settled::new(spec, &source, inputs.iter().map(|i| i.name.clone()).collect(), now).map_err(blame)?;
-    let identity = tuning.checkpoints.and_then(|_| checkpoint::identity(spec, &settled, &inputs));
+    let names = inputs.iter().map(|i| i.name.clone()).collect();
+    let settled = Settled::new(spec, &source, names, (now, scratch)).map_err(blame)?;
+    let (granted, threads) = settled.memory(threads, desk)?;
+    let checkpoints = tuning.checkpoints.filter(|_| !settled.is_over_rows());
+    let identity = checkpoints.and_then(|_| checkpoint::identity(spec, &settled, &inputs));
     let before = take_up(identity.as_deref(), &mut source, desk)?;
 
     let duplicates = if settled.unique.is_empty() {
@@ -146,15 +152,27 @@ pub fn run(order: Order<'_>) -> Result<Report, Failure> {
     };
     let names = settled.table.columns.iter().map(|c| c.name.clone()).collect();
     let rejects = Rejects::new(names, &settled.layout.dialect);
-    let checkpoints = identity.zip(tuning.checkpoints);
+    let checkpoints = identity.zip(checkpoints);
     let plan = Plan { spec, settled: &settled, rejects: &rejects, target, labels, checkpoints };
     let spare = Spare::default();
     let writer = Writer::open(plan, desk, &spare, before)?;
     let work = Work::new(spec, &settled, writer.style(), &rejects, &spare);
     let feed = Mutex::new(Feed::new(source, duplicates));
+    #[cfg(feature = "sql")]
+    if let Some(query) = &settled.query {
+        let memory = settled.memory_of_query(granted.bytes(), threads);
+        let (spec, settled) = (spec, &settled);
+        let parts =
+            over_rows::Parts { spec, settled, query, work: &work, threads, memory, now, scratch, stopped, desk };
+        return over_rows::run(&parts, &feed, writer)?.finish();
+    }
+    #[cfg(not(feature = "sql"))]
+    drop(stopped);
     let sink = Sink::new(writer, 0, (threads * AHEAD + 1) as u64);
     each(&feed, &sink, (threads, &settled.layout), desk, |taken, parser| work.piece(taken, parser));
-    sink.end()?.finish()
+    let report = sink.end()?.finish();
+    drop(granted);
+    report
 }
 
 /// What an earlier attempt left, if this one can go on there; the source then stands at that place.
@@ -179,6 +197,7 @@ pub(super) fn each<'l, P: Send, W: super::sink::Write<Result<P, Failure>>>(
     piece: impl Fn(Taken, &mut Parser<'l>) -> (Result<P, Failure>, Vec<u8>) + Sync,
 ) {
     desk.crew(threads, &|_| {
+        let _guard = Guard(sink);
         let mut parser = Parser::new(layout);
         let mut buffer = Vec::new();
         while !sink.is_over() {
@@ -198,6 +217,17 @@ pub(super) fn each<'l, P: Send, W: super::sink::Write<Result<P, Failure>>>(
     });
 }
 
+/// Ends the work for everybody if its thread panics: others may be waiting for its piece.
+struct Guard<'s, P, W: super::sink::Write<P>>(&'s Sink<P, W>);
+
+impl<P, W: super::sink::Write<P>> Drop for Guard<'_, P, W> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(Failure::permanent("internal", "a thread panicked"));
+        }
+    }
+}
+
 /// Everything that is known before the first row is.
 pub(super) struct Settled {
     /// The columns of the input, without those of a rejects file.
@@ -206,6 +236,11 @@ pub(super) struct Settled {
     pub(super) layout: Layout,
     /// What is done with them.
     pub(super) program: Program,
+    /// The columns of the result.
+    pub(super) output: SchemaRef,
+    /// The statement, if it needs more than one row at a time; the program then has the checks alone.
+    #[cfg(feature = "sql")]
+    pub(super) query: Option<super::query::Query>,
     /// Where the program's inputs are among the columns that are read.
     pub(super) inputs: Vec<usize>,
     /// Where the columns are that no two rows may agree in.
@@ -217,7 +252,12 @@ pub(super) struct Settled {
 }
 
 impl Settled {
-    fn new(spec: &Spec, source: &Source, file_names: Vec<String>, now: DateTime<Utc>) -> Result<Self, Failure> {
+    fn new(
+        spec: &Spec,
+        source: &Source,
+        file_names: Vec<String>,
+        (now, scratch): (DateTime<Utc>, &Path),
+    ) -> Result<Self, Failure> {
         let dialect = source.dialect();
         let header = source.header();
         // A rejects file that was mended has columns behind those of the data.
@@ -229,17 +269,18 @@ impl Settled {
         };
         let table = parse::infer(source.sample(), header, known, &dialect, &spec.spelling, &spec.columns)?;
         let checks: Vec<CheckExpr> = spec.expect.iter().map(|(_, check)| check.clone()).collect();
-        let program = Program::new(spec.statement.as_ref(), &checks, &table, now).map_err(|error| unplanned(&error))?;
+        let planned = Planned::new(spec, &checks, &table, (now, scratch))?;
+        let program = &planned.program;
         let column = |name: &String, key: &str| position(&table, name, key);
         let required = spec.require.iter().map(|n| column(n, "require")).collect::<Result<Vec<_>, _>>()?;
         let unique = spec.unique.iter().map(|n| column(n, "unique")).collect::<Result<Vec<_>, _>>()?;
-        let mut wanted: Vec<usize> = program.inputs().iter().chain(&unique).copied().collect();
+        let mut wanted: Vec<usize> = program.inputs().iter().chain(&planned.inputs).chain(&unique).copied().collect();
         wanted.sort_unstable();
         wanted.dedup();
         let among = |list: &[usize]| list.iter().filter_map(|i| wanted.binary_search(i).ok()).collect::<Vec<_>>();
         let (inputs, unique) = (among(program.inputs()), among(&unique));
         let split = match &spec.split {
-            Split::By(name) => Some(output_position(&program, name)?),
+            Split::By(name) => Some(output_position(&planned.output, name)?),
             Split::None | Split::Size(_) => None,
         };
         let layout = Layout {
@@ -254,12 +295,93 @@ impl Settled {
             validate_all: true,
             file_names,
         };
-        Ok(Self { table, layout, program, inputs, unique, rejects: data, split })
+        let Planned { program, output, .. } = planned;
+        Ok(Self {
+            table,
+            layout,
+            program,
+            output,
+            #[cfg(feature = "sql")]
+            query: planned.query,
+            inputs,
+            unique,
+            rejects: data,
+            split,
+        })
+    }
+
+    /// Whether the statement needs more than one row at a time.
+    pub(super) fn is_over_rows(&self) -> bool {
+        #[cfg(feature = "sql")]
+        let is_over_rows = self.query.is_some();
+        #[cfg(not(feature = "sql"))]
+        let is_over_rows = false;
+        is_over_rows
+    }
+
+    /// Bytes beside what each thread needs: what is wanted, and the least.
+    fn beside(&self) -> (u64, u64) {
+        let keys = if self.unique.is_empty() { 0 } else { unique::KEYS as u64 };
+        #[cfg(feature = "sql")]
+        if self.is_over_rows() {
+            return (keys + over_rows::MEMORY, keys + over_rows::MEMORY_MIN);
+        }
+        (keys, keys)
+    }
+
+    /// The memory of the job, and the threads that it is enough for.
+    fn memory(&self, threads: usize, desk: &dyn Desk) -> Result<(Grant, usize), Failure> {
+        let (wanted, least) = self.beside();
+        let granted = desk.memory(PER_THREAD * threads as u64 + wanted)?;
+        let room = granted.bytes().saturating_sub(least) / PER_THREAD;
+        Ok((granted, usize::try_from(room).unwrap_or(threads).clamp(1, threads)))
+    }
+
+    /// What the threads leave of it.
+    #[cfg(feature = "sql")]
+    fn memory_of_query(&self, granted: u64, threads: usize) -> u64 {
+        let (wanted, least) = self.beside();
+        let keys = wanted - over_rows::MEMORY;
+        granted.saturating_sub(PER_THREAD * threads as u64).clamp(least, wanted) - keys
+    }
+}
+
+/// A statement and its checks, tied to the table.
+pub(super) struct Planned {
+    pub(super) program: Program,
+    pub(super) output: SchemaRef,
+    /// Columns that are needed beside those of the program.
+    pub(super) inputs: Vec<usize>,
+    #[cfg(feature = "sql")]
+    pub(super) query: Option<super::query::Query>,
+}
+
+impl Planned {
+    fn new(
+        spec: &Spec,
+        checks: &[CheckExpr],
+        table: &Table,
+        (now, scratch): (DateTime<Utc>, &Path),
+    ) -> Result<Self, Failure> {
+        #[cfg(feature = "sql")]
+        if let Some(planned) = over_rows::plan(spec, checks, table, (now, scratch))? {
+            return Ok(planned);
+        }
+        #[cfg(not(feature = "sql"))]
+        let _ = scratch;
+        let program = Program::new(spec.select.by_row(), checks, table, now).map_err(|error| unplanned(&error))?;
+        Ok(Self {
+            output: Arc::clone(program.output()),
+            program,
+            inputs: Vec::new(),
+            #[cfg(feature = "sql")]
+            query: None,
+        })
     }
 }
 
 /// A statement that does not fit the table.
-fn unplanned(error: &SqlError) -> Failure {
+pub(super) fn unplanned(error: &SqlError) -> Failure {
     let hint = error.hint.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
     let code = if error.needs_engine.is_some() { "sql_needs_engine" } else { "sql" };
     Failure::permanent(code, format!("the statement cannot run on this file: {}{hint}", error.message))
@@ -271,8 +393,8 @@ fn position(table: &Table, name: &str, key: &str) -> Result<usize, Failure> {
     named(&names, name).ok_or_else(|| unknown_column(&names, name, key, "the file"))
 }
 
-fn output_position(program: &Program, name: &str) -> Result<usize, Failure> {
-    let names: Vec<&str> = program.output().fields().iter().map(|f| f.name().as_str()).collect();
+fn output_position(output: &SchemaRef, name: &str) -> Result<usize, Failure> {
+    let names: Vec<&str> = output.fields().iter().map(|f| f.name().as_str()).collect();
     named(&names, name).ok_or_else(|| unknown_column(&names, name, "split_by", "the output"))
 }
 

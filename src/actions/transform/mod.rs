@@ -13,6 +13,8 @@ pub mod engine;
 pub mod gather;
 pub mod input;
 pub mod output;
+#[cfg(feature = "sql")]
+mod over_rows;
 pub mod parse;
 #[cfg(feature = "sql")]
 pub mod query;
@@ -95,6 +97,7 @@ impl Transform {
         }
         let target = base.join(self.spec.output.expand_path(&vars));
         let now = DateTime::<Utc>::from_timestamp_millis(planned_at.0).unwrap_or(DateTime::UNIX_EPOCH);
+        let asked = Arc::clone(&desk);
         engine::run(engine::Order {
             spec: &self.spec,
             inputs,
@@ -103,6 +106,7 @@ impl Transform {
             tuning: engine::Tuning::default(),
             scratch: &scratch,
             desk: desk.as_ref(),
+            stopped: Arc::new(move || asked.stopped().is_some()),
         })
     }
 }

@@ -3,6 +3,8 @@
 
 use super::input::Declared;
 use super::output::{OutFormat, Style};
+#[cfg(feature = "sql")]
+use super::query::{self, Query};
 use super::sql::{self, CheckExpr, SqlError, Statement};
 use super::table::{ColumnType, Compression, Format, OnBadRow, Ragged, Spelling};
 use crate::actions::encoding;
@@ -11,7 +13,7 @@ use crate::model::block::{Complaint, Span, Spanned, Value, shown};
 use crate::model::{Block, OnExists, Template};
 use std::ffi::OsStr;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where the output goes unless the configuration says otherwise.
 const OUTPUT: &str = "out/{task}/{stem}.csv";
@@ -41,6 +43,30 @@ pub enum Split {
     Size(u64),
 }
 
+/// What is made of the rows.
+#[derive(Clone, Debug, Default)]
+pub enum Select {
+    /// Every column as it is.
+    #[default]
+    All,
+    /// A row of each row, or none.
+    ByRow(Box<Statement>),
+    /// Something that needs more than one row at a time.
+    #[cfg(feature = "sql")]
+    OverRows(Box<Query>),
+}
+
+impl Select {
+    /// The statement that is computed row by row, if it is one.
+    #[must_use]
+    pub fn by_row(&self) -> Option<&Statement> {
+        match self {
+            Self::ByRow(statement) => Some(statement),
+            _ => None,
+        }
+    }
+}
+
 /// What one transform shall do.
 #[derive(Clone, Debug)]
 pub struct Spec {
@@ -52,8 +78,10 @@ pub struct Spec {
     pub spelling: Spelling,
     /// What a wrong number of fields means.
     pub ragged: Ragged,
-    /// The statement; none: every column as it is.
-    pub statement: Option<Statement>,
+    /// The statement.
+    pub select: Select,
+    /// Reference files that the statement may read beside the input, each with the name of its table.
+    pub tables: Vec<(String, PathBuf)>,
     /// Columns that must not be NULL.
     pub require: Vec<String>,
     /// Conditions that every row must hold, with their text.
@@ -137,7 +165,9 @@ impl Spec {
         let spelling = read_spelling(block);
         let ragged = [("bad", Ragged::Bad), ("pad", Ragged::Pad), ("fit", Ragged::Fit)];
         let ragged = optional(block, "ragged", |b, key| b.choice(key, &ragged));
-        let statement = optional(block, "sql", |b, key| b.string(key).and_then(|text| read_sql(b, &text)));
+        let tables = optional(block, "tables", |b, key| b.table(key).and_then(|mut t| read_tables(&mut t)));
+        let known = tables.as_ref().map(|tables| tables.as_deref().unwrap_or_default());
+        let select = optional(block, "sql", |b, key| b.string(key).and_then(|text| read_sql(b, &text, known)));
         let require = names(block, "require");
         let expect = optional(block, "expect", read_expect);
         let unique = names(block, "unique");
@@ -155,7 +185,8 @@ impl Spec {
             columns: columns?.unwrap_or_default(),
             spelling: spelling?,
             ragged: ragged?.unwrap_or_default(),
-            statement: statement?,
+            select: select?.unwrap_or_default(),
+            tables: tables?.unwrap_or_default(),
             require: require?,
             expect: expect?.unwrap_or_default(),
             unique: unique?,
@@ -286,14 +317,71 @@ fn names(block: &mut Block<'_>, key: &str) -> Option<Vec<String>> {
     Some(list.unwrap_or_default().into_iter().map(|s| s.value).collect())
 }
 
-fn read_sql(block: &Block<'_>, text: &Spanned<String>) -> Option<Statement> {
-    match sql::parse(&text.value) {
-        Ok(statement) => Some(statement),
+/// Reads a statement. `known` are the reference tables; none: what they are is not known, and is complained about already.
+fn read_sql(block: &Block<'_>, text: &Spanned<String>, known: Option<&[(String, PathBuf)]>) -> Option<Select> {
+    match statement(&text.value, known) {
+        Ok(select) => Some(select),
         Err(error) => {
             block.problem(complaint(text, &error));
             None
         }
     }
+}
+
+#[cfg(not(feature = "sql"))]
+fn statement(text: &str, _: Option<&[(String, PathBuf)]>) -> Result<Select, SqlError> {
+    sql::parse(text).map(|statement| Select::ByRow(Box::new(statement)))
+}
+
+#[cfg(feature = "sql")]
+fn statement(text: &str, known: Option<&[(String, PathBuf)]>) -> Result<Select, SqlError> {
+    let query = match sql::parse(text) {
+        // Whether an expression needs more than its row is found out when it meets the columns, but for other tables.
+        Ok(statement) => match query::parse(text) {
+            Ok(query) if query.tables().next().is_some() => query,
+            _ => return Ok(Select::ByRow(Box::new(statement))),
+        },
+        Err(error) if error.needs_engine.is_some() => query::parse(text)?,
+        Err(error) => return Err(error),
+    };
+    if let Some(known) = known {
+        query.check_tables(known.iter().map(|(name, _)| name.as_str()))?;
+    }
+    Ok(Select::OverRows(Box::new(query)))
+}
+
+#[cfg(not(feature = "sql"))]
+fn read_tables(table: &mut Block<'_>) -> Option<Vec<(String, PathBuf)>> {
+    // Their values are as good as any.
+    table.entries().iter().for_each(|entry| table.ask(&entry.key));
+    let complaint = Complaint::new(table.span(), "only a build with the feature `sql` reads reference tables");
+    table.problem(complaint.hint("build with `--features sql`, or leave `tables` out"));
+    None
+}
+
+#[cfg(feature = "sql")]
+fn read_tables(table: &mut Block<'_>) -> Option<Vec<(String, PathBuf)>> {
+    let mut tables: Vec<(String, PathBuf)> = Vec::new();
+    let mut good = true;
+    for entry in table.entries() {
+        let Some(path) = table.path(&entry.key) else {
+            good = false;
+            continue;
+        };
+        let wrong = if entry.key.is_empty() {
+            Some("a table needs a name".to_owned())
+        } else if entry.key.eq_ignore_ascii_case(sql::TABLE) {
+            Some(format!("`{}` is the table of the rows that are read", sql::TABLE))
+        } else {
+            None
+        };
+        if let Some(message) = wrong {
+            table.problem(Complaint::new(entry.key_span.clone(), message).hint("give the reference file another name"));
+            good = false;
+        }
+        tables.push((entry.key.clone(), path.value));
+    }
+    good.then_some(tables)
 }
 
 fn read_expect(block: &mut Block<'_>, key: &str) -> Option<Vec<(String, CheckExpr)>> {

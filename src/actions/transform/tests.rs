@@ -54,6 +54,7 @@ fn run(spec: &Spec, input: &[u8], chunk: usize, threads: usize) -> Result<Ran, F
         tuning: Tuning { chunk, checkpoints: None },
         scratch: &scratch,
         desk: &desk,
+        stopped: std::sync::Arc::new(|| false),
     })?;
     let rejects = desk.written().iter().any(|path| path.ends_with("out.rejects.csv"));
     Ok(Ran { report, out: desk.bytes("out.csv"), rejects: rejects.then(|| desk.bytes("out.rejects.csv")) })
@@ -194,6 +195,7 @@ fn a_stop_is_met_between_two_chunks() {
         tuning: Tuning { chunk: 64, checkpoints: None },
         scratch: &scratch,
         desk: &desk,
+        stopped: std::sync::Arc::new(|| false),
     });
     assert_eq!(stopped.unwrap_err().code, "stopped");
 }
@@ -213,6 +215,7 @@ fn parts_begin_where_the_next_piece_would_not_fit() {
         tuning: Tuning::default(),
         scratch: &scratch,
         desk: &desk,
+        stopped: std::sync::Arc::new(|| false),
     };
     engine::run(order).unwrap();
     let (first, second) = (desk.bytes("out-1.csv"), desk.bytes("out-2.csv"));
@@ -245,6 +248,7 @@ fn an_attempt_goes_on_where_the_one_before_was_cut_off() {
             tuning,
             scratch: &scratch,
             desk: &desk,
+            stopped: std::sync::Arc::new(|| false),
         };
         desk.patience.store(cut, std::sync::atomic::Ordering::SeqCst);
         assert_eq!(engine::run(again(inputs.clone())).unwrap_err().code, "stopped");

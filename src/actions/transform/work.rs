@@ -10,7 +10,7 @@ use super::parse::{Parsed, Parser};
 use super::spec::Spec;
 use super::table::{Compression, OnBadRow};
 use crate::model::{Failure, text};
-use arrow_array::{Array, BooleanArray, RecordBatch, UInt64Array};
+use arrow_array::{Array, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow_schema::ArrowError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -20,6 +20,8 @@ use std::sync::{Mutex, PoisonError};
 pub(super) struct Piece {
     /// Which input file it is of.
     pub(super) file: usize,
+    /// The good rows, where the statement needs more of them than one chunk has.
+    pub(super) batches: Vec<RecordBatch>,
     /// Output by file: the value that decides the file, if one does, and its bytes.
     pub(super) parts: Vec<(Option<String>, Vec<u8>)>,
     /// Rows read.
@@ -101,7 +103,9 @@ impl<'a> Work<'a> {
         }
         let mut out = Vec::new();
         let fails = self.spec.on_bad_row == OnBadRow::Fail;
-        if !fails || !self.failing.load(Ordering::Relaxed) {
+        if self.settled.is_over_rows() {
+            out.push(rows.current()?);
+        } else if !fails || !self.failing.load(Ordering::Relaxed) {
             self.run(&rows, &mut out, &mut late)?;
         }
         piece.rows_in += parsed.rows();
@@ -113,6 +117,10 @@ impl<'a> Work<'a> {
         }
         if fails && piece.bad > 0 {
             self.failing.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        if self.settled.is_over_rows() {
+            piece.batches.append(&mut out);
             return Ok(());
         }
         piece.rows_out += out.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
@@ -237,7 +245,8 @@ impl<'a> Work<'a> {
         batch.project(&self.settled.inputs).map_err(|e| internal(&e))
     }
 
-    fn write(&self, out: &[RecordBatch], parts: &mut Vec<(Option<String>, Vec<u8>)>) -> Result<(), Failure> {
+    /// Rows of the result as output, by file.
+    pub(super) fn write(&self, out: &[RecordBatch], parts: &mut Vec<(Option<String>, Vec<u8>)>) -> Result<(), Failure> {
         for batch in out.iter().filter(|batch| batch.num_rows() > 0) {
             let Some(column) = self.settled.split else {
                 if parts.is_empty() {
@@ -259,7 +268,7 @@ impl<'a> Work<'a> {
     }
 
     /// The same piece with its parts packed, each as a frame of its own.
-    fn packed(&self, mut piece: Piece) -> Result<Piece, Failure> {
+    pub(super) fn packed(&self, mut piece: Piece) -> Result<Piece, Failure> {
         if self.compression != Compression::None {
             for (_, bytes) in &mut piece.parts {
                 let mut packed = self.spare.take();
@@ -346,7 +355,11 @@ impl Rows {
     fn current(&self) -> Result<RecordBatch, Failure> {
         let Some(kept) = &self.kept else { return Ok(self.whole.clone()) };
         let indexes = UInt64Array::from_iter_values(kept.iter().map(|&row| row as u64));
-        arrow_select::take::take_record_batch(&self.whole, &indexes).map_err(|e| internal(&e))
+        // A batch without columns has rows all the same.
+        let columns =
+            arrow_select::take::take_arrays(self.whole.columns(), &indexes, None).map_err(|e| internal(&e))?;
+        let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
+        RecordBatch::try_new_with_options(self.whole.schema(), columns, &options).map_err(|e| internal(&e))
     }
 
     /// Where a row of that batch stands among all.

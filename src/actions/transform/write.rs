@@ -88,7 +88,7 @@ impl<'a> Writer<'a> {
     ) -> Result<Self, Failure> {
         let (style, compression) = plan.spec.style.of(&plan.target);
         let mut plain = Vec::new();
-        output::header(plan.settled.program.output(), &style, &mut plain);
+        output::header(&plan.settled.output, &style, &mut plain);
         let mut head = Vec::new();
         if compression == Compression::None || plain.is_empty() {
             head = plain;

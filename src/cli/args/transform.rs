@@ -15,6 +15,9 @@ pub struct Transform {
     /// The statement, over the table `input` [default: every column as it is]
     #[arg(long, value_name = "SQL", value_parser = NonEmptyStringValueParser::new())]
     pub sql: Option<String>,
+    /// A reference file that the statement may read as a table of this name; repeat for more (feature `sql`)
+    #[arg(long = "table", value_name = "NAME=PATH", value_parser = table)]
+    pub tables: Vec<(String, String)>,
     /// Put the output in the place of a file that is there
     #[arg(long)]
     pub force: bool,
@@ -84,6 +87,13 @@ pub struct Transform {
     /// No line of names
     #[arg(long, help_heading = "Output")]
     pub no_output_header: bool,
+}
+
+fn table(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.to_owned())),
+        _ => Err("write a name and a path, for example prices=prices.csv".to_owned()),
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -53,6 +53,25 @@ impl Program {
             Some(statement) => planned(statement, &scope, now)?,
             None => (own_columns(&scope, 0..0, &HashSet::new()), None, String::new()),
         };
+        Self::tied((items, filter, engine_sql), checks, table, now)
+    }
+
+    /// Ties checks alone to a table. It reads no other columns than they do, and has no result.
+    ///
+    /// # Errors
+    /// As [`Program::new`].
+    #[cfg(feature = "sql")]
+    pub fn of_checks(checks: &[CheckExpr], table: &Table, now: DateTime<Utc>) -> Result<Self, SqlError> {
+        Self::tied((Vec::new(), None, String::new()), checks, table, now)
+    }
+
+    fn tied(
+        (items, filter, engine_sql): (Vec<Item>, Option<Expr>, String),
+        checks: &[CheckExpr],
+        table: &Table,
+        now: DateTime<Utc>,
+    ) -> Result<Self, SqlError> {
+        let input = Ident::new(TABLE);
         let plain = Scope::new(table, &input);
         let checks =
             checks.iter().map(|check| Planner::new(&check.text, &plain, now).condition(&check.expr, "a check"));
