@@ -23,7 +23,17 @@ fn table() -> Table {
     }
 }
 
-type Row = (Option<i64>, Option<i64>, Option<f64>, Option<String>, Option<String>, Option<i32>, Option<i64>, Option<bool>, Option<i64>);
+type Row = (
+    Option<i64>,
+    Option<i64>,
+    Option<f64>,
+    Option<String>,
+    Option<String>,
+    Option<i32>,
+    Option<i64>,
+    Option<bool>,
+    Option<i64>,
+);
 
 fn row() -> impl Strategy<Value = Row> {
     let some = proptest::option::weighted::<BoxedStrategy<i64>>;
@@ -102,36 +112,173 @@ fn leaf(kind: Kind) -> BoxedStrategy<String> {
 fn forms(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Int => &[
-            "$i + $i", "$i - $i", "$i * $i", "$i / 2", "$i % 3", "-($i)", "abs($i)", "length($t)", "octet_length($t)",
-            "strpos($t, $t)", "ascii($t)", "CASE WHEN $b THEN $i ELSE $i END", "CASE $i WHEN 1 THEN $i WHEN $i THEN 2 END",
-            "coalesce($i, $i)", "nullif($i, $i)", "nvl($i, 0)", "greatest($i, $i)", "least($i, 3)", "date_part('year', $d)",
-            "extract(month FROM $w)", "date_part('dow', $w)", "$b::int", "try_cast($t AS int)", "(2.5)::int", "$i / $i",
+            "$i + $i",
+            "$i - $i",
+            "$i * $i",
+            "$i / 2",
+            "$i % 3",
+            "-($i)",
+            "abs($i)",
+            "length($t)",
+            "octet_length($t)",
+            "strpos($t, $t)",
+            "ascii($t)",
+            "CASE WHEN $b THEN $i ELSE $i END",
+            "CASE $i WHEN 1 THEN $i WHEN $i THEN 2 END",
+            "coalesce($i, $i)",
+            "nullif($i, $i)",
+            "nvl($i, 0)",
+            "greatest($i, $i)",
+            "least($i, 3)",
+            "date_part('year', $d)",
+            "extract(month FROM $w)",
+            "date_part('dow', $w)",
+            "$b::int",
+            "try_cast($t AS int)",
+            "(2.5)::int",
+            "$i / $i",
         ],
         Kind::Float => &[
-            "$n + $n", "$n - $n", "$n * $i", "$n / $n", "$n % 2.0", "-($n)", "abs($n)", "ceil($n)", "floor($n)", "round($n)",
-            "round($n, 2)", "trunc($n)", "trunc($n, 1)", "sqrt($n)", "power($n, 2)", "exp($n)", "ln($n)", "log10($n)", "log2($n)",
-            "signum($n)", "$i::float", "$p::double", "CASE WHEN $b THEN $n ELSE $i END", "coalesce($n, $i)", "greatest($n, 1.5)",
-            "nullif($n, 0.5)", "pi()", "try_cast($t AS double)", "$n + $p", "$i / 2.0",
+            "$n + $n",
+            "$n - $n",
+            "$n * $i",
+            "$n / $n",
+            "$n % 2.0",
+            "-($n)",
+            "abs($n)",
+            "ceil($n)",
+            "floor($n)",
+            "round($n)",
+            "round($n, 2)",
+            "trunc($n)",
+            "trunc($n, 1)",
+            "sqrt($n)",
+            "power($n, 2)",
+            "exp($n)",
+            "ln($n)",
+            "log10($n)",
+            "log2($n)",
+            "signum($n)",
+            "$i::float",
+            "$p::double",
+            "CASE WHEN $b THEN $n ELSE $i END",
+            "coalesce($n, $i)",
+            "greatest($n, 1.5)",
+            "nullif($n, 0.5)",
+            "pi()",
+            "try_cast($t AS double)",
+            "$n + $p",
+            "$i / 2.0",
         ],
         Kind::Text => &[
-            "upper($t)", "lower($t)", "initcap($t)", "trim($t)", "btrim($t, 'a')", "ltrim($t)", "rtrim($t, 'c')", "$t || $t",
-            "concat($t, $i, '-')", "concat_ws('-', $t, $t)", "substr($t, 2)", "substring($t FROM 1 FOR 2)", "left($t, 2)",
-            "right($t, -1)", "replace($t, 'a', 'xx')", "translate($t, 'ab', 'x')", "lpad($t, 4, 'z')", "rpad($t, 2)",
-            "repeat($t, 2)", "reverse($t)", "split_part($t, 'a', 1)", "$i::text", "$n::text", "$b::varchar", "$d::text", "$w::text",
-            "$p::text", "CASE WHEN $b THEN $t ELSE $t END", "coalesce($t, $t)", "nullif($t, 'a')", "regexp_replace($t, '[ab]', '<>')",
-            "regexp_replace($t, '(a)(.)', '\\2\\1', 'g')", "to_char($d, '%d.%m.%Y')", "nvl2($t, $t, 'none')", "greatest($t, $t)",
+            "upper($t)",
+            "lower($t)",
+            "initcap($t)",
+            "trim($t)",
+            "btrim($t, 'a')",
+            "ltrim($t)",
+            "rtrim($t, 'c')",
+            "$t || $t",
+            "concat($t, $i, '-')",
+            "concat_ws('-', $t, $t)",
+            "substr($t, 2)",
+            "substring($t FROM 1 FOR 2)",
+            "left($t, 2)",
+            "right($t, -1)",
+            "replace($t, 'a', 'xx')",
+            "translate($t, 'ab', 'x')",
+            "lpad($t, 4, 'z')",
+            "rpad($t, 2)",
+            "repeat($t, 2)",
+            "reverse($t)",
+            "split_part($t, 'a', 1)",
+            "$i::text",
+            "$n::text",
+            "$b::varchar",
+            "$d::text",
+            "$w::text",
+            "$p::text",
+            "CASE WHEN $b THEN $t ELSE $t END",
+            "coalesce($t, $t)",
+            "nullif($t, 'a')",
+            "regexp_replace($t, '[ab]', '<>')",
+            "regexp_replace($t, '(a)(.)', '\\2\\1', 'g')",
+            "to_char($d, '%d.%m.%Y')",
+            "nvl2($t, $t, 'none')",
+            "greatest($t, $t)",
         ],
         Kind::Bool => &[
-            "$i > $i", "$i = $i", "$n <= $n", "$i < $n", "$t = $t", "$t <> $t", "$t < $t", "$d >= $d", "$w < $w", "$d < $w",
-            "$p > $i", "$p = $p", "$b AND $b", "$b OR $b", "NOT $b", "$i IS NULL", "$t IS NOT NULL", "$b IS TRUE", "$b IS NOT FALSE",
-            "$i IS DISTINCT FROM $i", "$t IS NOT DISTINCT FROM $t", "$i IN (1, 2, $i)", "$i NOT IN (1, NULL)", "$t IN ('a', 'b')",
-            "$i BETWEEN -1 AND 3", "$n NOT BETWEEN 0 AND $n", "$t LIKE 'a%'", "$t NOT LIKE '%b_'", "$t ILIKE '%A%'", "$t ~ '^[ab]+$'",
-            "$t !~* 'B'", "starts_with($t, 'a')", "ends_with($t, 'b')", "contains($t, 'a')", "regexp_like($t, 'a.')",
-            "coalesce($b, false)", "CASE WHEN $b THEN $b END", "$i > '1'", "$d = '2024-02-29'", "$n = 1",
+            "$i > $i",
+            "$i = $i",
+            "$n <= $n",
+            "$i < $n",
+            "$t = $t",
+            "$t <> $t",
+            "$t < $t",
+            "$d >= $d",
+            "$w < $w",
+            "$d < $w",
+            "$p > $i",
+            "$p = $p",
+            "$b AND $b",
+            "$b OR $b",
+            "NOT $b",
+            "$i IS NULL",
+            "$t IS NOT NULL",
+            "$b IS TRUE",
+            "$b IS NOT FALSE",
+            "$i IS DISTINCT FROM $i",
+            "$t IS NOT DISTINCT FROM $t",
+            "$i IN (1, 2, $i)",
+            "$i NOT IN (1, NULL)",
+            "$t IN ('a', 'b')",
+            "$i BETWEEN -1 AND 3",
+            "$n NOT BETWEEN 0 AND $n",
+            "$t LIKE 'a%'",
+            "$t NOT LIKE '%b_'",
+            "$t ILIKE '%A%'",
+            "$t ~ '^[ab]+$'",
+            "$t !~* 'B'",
+            "starts_with($t, 'a')",
+            "ends_with($t, 'b')",
+            "contains($t, 'a')",
+            "regexp_like($t, 'a.')",
+            "coalesce($b, false)",
+            "CASE WHEN $b THEN $b END",
+            "$i > '1'",
+            "$d = '2024-02-29'",
+            "$n = 1",
         ],
-        Kind::Date => &["$w::date", "date_trunc('month', $d)::date", "$d + INTERVAL '1 day'", "CASE WHEN $b THEN $d ELSE $d END", "coalesce($d, $d)", "to_date('2020-01-02')", "greatest($d, $d)"],
-        Kind::Time => &["date_trunc('hour', $w)", "$w + INTERVAL '1 month'", "$w - INTERVAL '90 minutes'", "coalesce($w, $w)", "CASE WHEN $b THEN $w END", "to_timestamp('2020-01-02T03:04:05')", "date_trunc('year', $w)", "to_timestamp($i % 1000)"],
-        Kind::Decimal => &["$p + $p", "$p - $p", "$p * 2", "-($p)", "abs($p)", "coalesce($p, $p)", "$n::decimal(12,3)", "CASE WHEN $b THEN $p ELSE $p END", "round($p, 1)"],
+        Kind::Date => &[
+            "$w::date",
+            "date_trunc('month', $d)::date",
+            "$d + INTERVAL '1 day'",
+            "CASE WHEN $b THEN $d ELSE $d END",
+            "coalesce($d, $d)",
+            "to_date('2020-01-02')",
+            "greatest($d, $d)",
+        ],
+        Kind::Time => &[
+            "date_trunc('hour', $w)",
+            "$w + INTERVAL '1 month'",
+            "$w - INTERVAL '90 minutes'",
+            "coalesce($w, $w)",
+            "CASE WHEN $b THEN $w END",
+            "to_timestamp('2020-01-02T03:04:05')",
+            "date_trunc('year', $w)",
+            "to_timestamp($i % 1000)",
+        ],
+        Kind::Decimal => &[
+            "$p + $p",
+            "$p - $p",
+            "$p * 2",
+            "-($p)",
+            "abs($p)",
+            "coalesce($p, $p)",
+            "$n::decimal(12,3)",
+            "CASE WHEN $b THEN $p ELSE $p END",
+            "round($p, 1)",
+        ],
     }
 }
 
@@ -170,10 +317,10 @@ fn any_expression(depth: u32) -> BoxedStrategy<String> {
 }
 
 fn statement() -> impl Strategy<Value = String> {
-    let filter = prop_oneof![2 => Just(String::new()), 1 => expression(Kind::Bool, 1).prop_map(|c| format!(" WHERE {c}"))];
-    (any_expression(2), any_expression(2), filter).prop_map(|(one, two, filter)| {
-        format!("SELECT _line, {one} AS one, {two} AS two FROM input{filter}")
-    })
+    let filter =
+        prop_oneof![2 => Just(String::new()), 1 => expression(Kind::Bool, 1).prop_map(|c| format!(" WHERE {c}"))];
+    (any_expression(2), any_expression(2), filter)
+        .prop_map(|(one, two, filter)| format!("SELECT _line, {one} AS one, {two} AS two FROM input{filter}"))
 }
 
 fn bytes(batches: &[RecordBatch], schema: &SchemaRef) -> String {
@@ -254,12 +401,16 @@ fn survey() {
             (Ok(one), Ok(two)) if one == two => same += 1,
             (Err((true, why)), _) => {
                 refused += 1;
-                if refused < 40 { eprintln!("REFUSED {sql}\n   {why}"); }
+                if refused < 40 {
+                    eprintln!("REFUSED {sql}\n   {why}");
+                }
             }
             (Err(_), Err((false, _))) => both += 1,
             (one, two) => {
                 shown += 1;
-                if shown < 60 { eprintln!("DIFFER {sql}\n1 {one:?}\n2 {two:?}"); }
+                if shown < 60 {
+                    eprintln!("DIFFER {sql}\n1 {one:?}\n2 {two:?}");
+                }
             }
         }
     }
@@ -279,7 +430,9 @@ fn probe() {
         "SELECT x < 0.0 AS a, x >= 0.0 AS b, x NOT BETWEEN 0.0 AND 1.0 AS d, x BETWEEN 0.0 AND 1.0 AS e FROM input",
         "SELECT x FROM input WHERE x < 0",
         "SELECT x FROM input WHERE x NOT BETWEEN 0 AND 1",
-        "SELECT x FROM input WHERE x IN (0)", "SELECT x IN (0, 1, 2, 3, 4) AS a, x IN (0.0) AS b FROM input", "SELECT CASE x WHEN 0 THEN 1 ELSE 2 END AS a, nullif(x, 0) AS b, x IS DISTINCT FROM 0 AS c FROM input",
+        "SELECT x FROM input WHERE x IN (0)",
+        "SELECT x IN (0, 1, 2, 3, 4) AS a, x IN (0.0) AS b FROM input",
+        "SELECT CASE x WHEN 0 THEN 1 ELSE 2 END AS a, nullif(x, 0) AS b, x IS DISTINCT FROM 0 AS c FROM input",
         "SELECT round(p, 1) AS a, coalesce(round(p, 1), p) AS b, round(p, 1) + 1 AS c, round(p,1)::text AS d FROM input",
     ] {
         eprintln!("{sql}\n1 {:?}\n2 {:?}", by_row(sql, &rows, now), whole(sql, &rows, now));
