@@ -12,13 +12,14 @@
 //!
 //! `statement` reads the text, `names` says what its names mean, `session` sets `DataFusion` up, `feed` is the table
 //! `input` and `reference` the files beside it, `plan` makes the plan with the rules in `rules`
-//! and the arithmetic in `checked` and `sum`, `drive` runs it,
+//! and the arithmetic in `checked` and `sum` and the logic in `lazy`, `drive` runs it,
 //! `written` says what columns a result has and `failure` in plain words what went wrong.
 
 mod checked;
 mod drive;
 mod failure;
 mod feed;
+mod lazy;
 mod names;
 mod plan;
 mod reference;

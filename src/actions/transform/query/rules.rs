@@ -4,6 +4,7 @@
 //! that their rows do not come in the order of a race.
 
 use super::feed::Input;
+use super::lazy::LazyLogic;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result as Planned, internal_err};
@@ -32,6 +33,7 @@ pub(super) fn all(input: &Arc<Input>) -> Vec<Arc<dyn PhysicalOptimizerRule + Sen
     let at = rules.iter().position(|rule| rule.name() == AFTER).map_or(0, |at| at + 1);
     rules.insert(at, Arc::new(StreamInput { input: Arc::clone(input) }));
     rules.push(Arc::new(OneByOne));
+    rules.push(Arc::new(LazyLogic));
     rules
 }
 

@@ -4,6 +4,7 @@ use super::Settings;
 use super::checked::CheckArithmetic;
 use super::failure::Carried;
 use super::feed::Input;
+use super::lazy::KeepOrder;
 use super::rules;
 use super::scratch::Scratch;
 use super::sum;
@@ -52,6 +53,7 @@ pub(super) fn new(input: &Arc<Input>, settings: &Settings<'_>, watch: &Arc<Watch
         .with_runtime_env(runtime)
         .with_execution_props(time)
         .with_analyzer_rule(Arc::new(CheckArithmetic::new()))
+        .with_analyzer_rule(Arc::new(KeepOrder::new()))
         .with_physical_optimizer_rules(rules::all(input))
         .build();
     state.register_udaf(sum::function())?;

@@ -78,3 +78,22 @@ fn the_outline_tells_what_is_needed() {
     assert_eq!(names, [("sum(value)", arrow_schema::DataType::Float64), ("_line", arrow_schema::DataType::Int64)]);
     assert_eq!(inputs("SELECT * FROM input").inputs, [0, 1, 2]);
 }
+
+#[test]
+fn a_condition_is_asked_only_where_those_before_it_leave_it_open() {
+    let world = World::new(6).table("other.csv", "id,n\n0,0\n4,2\n");
+    check(&world, "SELECT id FROM input WHERE id <> 0 AND 10 / id > 2 ORDER BY id DESC", "id\n3\n2\n1\n");
+    check(
+        &world,
+        "SELECT id, id = 0 OR 10 % id = 1 AS b FROM input WHERE id < 4 ORDER BY id",
+        "id,b\n0,true\n1,false\n2,false\n3,true\n",
+    );
+    check(&world, "SELECT id FROM input WHERE code ~ '[0-9]' AND value <> 0.5 AND substr(code, 2)::int > 1", "id\n2\n");
+    check(&world, "SELECT i.id FROM input i, other o WHERE i.id = o.id AND n <> 0 AND 10 / n = 5", "id\n4\n");
+    check(
+        &world,
+        "SELECT id FROM input WHERE id IN (SELECT id FROM other WHERE n > 0) AND id <> 0 AND 8 / id = 2",
+        "id\n4\n",
+    );
+    check(&world, "SELECT count(*) FILTER (WHERE id <> 0 AND 10 / id > 2) AS n FROM input WHERE id > 0", "n\n3\n");
+}
