@@ -10,7 +10,7 @@
 //! scratch folder once the memory is used up; and that a stop is heard between two batches.
 //! It refuses whatever writes or changes something, and functions that give another result each time.
 //!
-//! `statement` reads the text, `names` says what its names mean, `session` sets `DataFusion` up, `feed` is the table
+//! `statement` reads the text, `names` and `scope` say what its names mean, `session` sets `DataFusion` up, `feed` is the table
 //! `input` and `reference` the files beside it, `plan` makes the plan with the rules in `rules`
 //! and the arithmetic in `checked` and `sum` and the logic in `lazy`, `drive` runs it,
 //! `written` says what columns a result has and `failure` in plain words what went wrong.
@@ -24,6 +24,7 @@ mod names;
 mod plan;
 mod reference;
 mod rules;
+mod scope;
 mod scratch;
 mod session;
 mod spool;

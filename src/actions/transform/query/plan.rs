@@ -2,8 +2,9 @@
 
 use super::failure;
 use super::feed::Input;
-use super::names::{self, Known};
+use super::names;
 use super::reference::Reference;
+use super::scope::Known;
 use super::statement::Query;
 use super::watch::Watch;
 use super::{Settings, session, written};
