@@ -8,6 +8,9 @@
 //! a result whose rows stem from one row of the input each (projection, filter, join, window) comes in the order of the
 //! input unless it says ORDER BY; that `now()` is one given time; that sorting, grouping and reading twice use the
 //! scratch folder once the memory is used up; and that a stop is heard between two batches.
+//! These do not go to the scratch folder: the other side of a join, and the input itself behind `NOT IN (SELECT …)`,
+//! which fail when the memory is used up (`NOT EXISTS` streams); and the rows of a window whose frame reaches behind the
+//! current one, which nothing counts.
 //! It refuses whatever writes or changes something, and functions that give another result each time.
 //!
 //! `statement` reads the text, `names` and `scope` say what its names mean, `session` sets `DataFusion` up, `feed` is the table
