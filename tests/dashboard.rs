@@ -151,17 +151,17 @@ impl Reader for Fake {
     }
 
     fn ticks(&self) -> Box<dyn Ticks> {
-        Box::new(Every(self.ticks.clone()))
+        Box::new(Every(self.ticks.clone(), tokio::time::interval(Duration::from_millis(250))))
     }
 }
 
 /// Four ticks a second on which nothing happens.
-struct Every(Arc<AtomicI64>);
+struct Every(Arc<AtomicI64>, tokio::time::Interval);
 
 impl Ticks for Every {
     fn next(&mut self) -> BoxFuture2<'_, Option<Tick>> {
         Box::pin(async {
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            self.1.tick().await;
             self.0.fetch_add(1, Ordering::SeqCst);
             let now_ms = SystemClock.now().0;
             Some(Tick { rev: 1, counts: counts(), now_ms, state: "running".into(), ..Tick::default() })

@@ -156,8 +156,8 @@ fn entries(args: &Transform) -> Vec<Entry> {
     let mut made = Vec::new();
     let mut add = |key: &str, value: Option<Value>| {
         let Some(value) = value else { return };
-        // A text that has no place in a file stands at the places of its own bytes.
-        let len = if let Value::String(text) = &value { text.len() } else { 0 };
+        // Only the statement is shown in part; it stands at the places of its own bytes.
+        let len = args.sql.as_ref().filter(|_| key == "sql").map_or(0, String::len);
         made.push(Entry { key: key.into(), key_span: 0..0, node: Node { span: 0..len, value } });
     };
     let word = |text: &Option<String>| text.clone().map(Value::String);

@@ -15,9 +15,7 @@ mod sidecar;
 mod source;
 mod text;
 
-use super::encoding;
-use super::keys::{on_exists, optional};
-use crate::model::block::{Complaint, Spanned, shown};
+use super::keys::{self, on_exists, optional};
 pub(super) use crate::model::text::count as grouped;
 use crate::model::{
     Action, Block, Desk, Failure, FileType, Input, JobOrder, Kind, OnExists, Report, Template, Vars, Work,
@@ -74,8 +72,8 @@ impl Kind for ExtractKind {
         let on_exists = on_exists(block);
         let words = [("describe", Unsupported::Describe), ("fail", Unsupported::Fail)];
         let unsupported = optional(block, "unsupported", |b, key| b.choice(key, &words));
-        let encoding = optional(block, "encoding", |b, key| b.string(key).and_then(|s| read_encoding(b, &s)));
-        let delimiter = optional(block, "delimiter", |b, key| b.string(key).and_then(|s| read_delimiter(b, &s)));
+        let encoding = optional(block, "encoding", keys::encoding);
+        let delimiter = optional(block, "delimiter", keys::delimiter);
         let max_size = optional(block, "max_size", |b, key| b.size(key, 1..=u64::MAX));
         Some(Arc::new(Extract {
             output: output?.or_else(|| Template::parse(OUTPUT).ok())?,
@@ -85,27 +83,6 @@ impl Kind for ExtractKind {
             delimiter: delimiter?,
             max_size: max_size?,
         }))
-    }
-}
-
-fn read_encoding(block: &Block<'_>, label: &Spanned<String>) -> Option<&'static Encoding> {
-    let found = encoding::by_label(&label.value);
-    if found.is_none() {
-        let message = format!("no such encoding: {}", shown(&label.value));
-        let hint = "write for example \"UTF-8\", \"EUC-KR\" (which includes CP949), \"UTF-16LE\" or \"Shift_JIS\"";
-        block.problem(Complaint::new(label.span.clone(), message).hint(hint));
-    }
-    found
-}
-
-fn read_delimiter(block: &Block<'_>, text: &Spanned<String>) -> Option<u8> {
-    match text.value.as_bytes() {
-        [c] if *c == b'\t' || (c.is_ascii_punctuation() && *c != b'"') || *c == b' ' => Some(*c),
-        _ => {
-            let message = format!("`delimiter` must be one ASCII punctuation character, not {}", shown(&text.value));
-            block.problem(Complaint::new(text.span.clone(), message).hint(r#"write ",", ";", "|" or "\t""#));
-            None
-        }
     }
 }
 

@@ -7,7 +7,6 @@ use super::output::{OutFormat, Style};
 use super::query::{self, Query};
 use super::sql::{self, CheckExpr, SqlError, Statement};
 use super::table::{ColumnType, Compression, Format, OnBadRow, Ragged, Spelling};
-use crate::actions::encoding;
 use crate::actions::keys::{self, optional};
 use crate::model::block::{Complaint, Span, Spanned, Value, shown};
 use crate::model::{Block, OnExists, Template};
@@ -206,9 +205,9 @@ fn read_declared(block: &mut Block<'_>) -> Option<Declared> {
     let formats = [("csv", Format::Csv), ("tsv", Format::Csv), ("ndjson", Format::Ndjson), ("json", Format::Json)];
     let is_tsv = block.string("format").is_some_and(|f| f.value == "tsv");
     let format = optional(block, "format", |b, key| b.choice(key, &formats));
-    let delimiter = optional(block, "delimiter", read_delimiter);
+    let delimiter = optional(block, "delimiter", keys::delimiter);
     let quote = optional(block, "quote", read_quote);
-    let encoding = optional(block, "encoding", |b, key| b.string(key).and_then(|label| read_encoding(b, &label)));
+    let encoding = optional(block, "encoding", keys::encoding);
     let header = optional(block, "header", |b, key| b.boolean(key));
     let compression = optional(block, "compression", |b, key| b.choice(key, &COMPRESSIONS));
     let max_expanded = optional(block, "max_expanded", |b, key| b.size(key, 1..=u64::MAX));
@@ -221,18 +220,6 @@ fn read_declared(block: &mut Block<'_>) -> Option<Declared> {
         compression: compression?,
         max_expanded: max_expanded?,
     })
-}
-
-fn read_delimiter(block: &mut Block<'_>, key: &str) -> Option<u8> {
-    let text = block.string(key)?;
-    match text.value.as_bytes() {
-        [c] if *c == b'\t' || (c.is_ascii_punctuation() && *c != b'"') || *c == b' ' => Some(*c),
-        _ => {
-            let message = format!("`{key}` must be one ASCII punctuation character, not {}", shown(&text.value));
-            block.problem(Complaint::new(text.span, message).hint(r#"write ",", ";", "|" or "\t""#));
-            None
-        }
-    }
 }
 
 #[expect(clippy::option_option, reason = "absent, no quoting at all, and a character are three things")]
@@ -250,16 +237,6 @@ fn read_quote(block: &mut Block<'_>, key: &str) -> Option<Option<u8>> {
             None
         }
     }
-}
-
-fn read_encoding(block: &Block<'_>, label: &Spanned<String>) -> Option<&'static encoding_rs::Encoding> {
-    let found = encoding::by_label(&label.value);
-    if found.is_none() {
-        let message = format!("no such encoding: {}", shown(&label.value));
-        let hint = "write for example \"UTF-8\", \"EUC-KR\" (which includes CP949), \"UTF-16LE\" or \"Shift_JIS\"";
-        block.problem(Complaint::new(label.span.clone(), message).hint(hint));
-    }
-    found
 }
 
 fn read_columns(table: &mut Block<'_>) -> Option<Vec<(String, ColumnType)>> {
@@ -406,10 +383,11 @@ fn complaint(text: &Spanned<String>, error: &SqlError) -> Complaint {
     }
 }
 
-/// Where a part of a text stands in the file. Known if the text has no escapes: then its quotes are all that the file
+/// Where a part of a text stands in the file, or in a text that has no quotes around it. Known if the text has no escapes: then its quotes are all that the file
 /// has more; they are one character on each side, or three, and a line break may follow the first three.
 fn within(text: &Spanned<String>, at: &Range<usize>) -> Span {
     let opening = match (text.span.end - text.span.start).checked_sub(text.value.len()) {
+        Some(0) => 0,
         Some(2) => 1,
         Some(6) => 3,
         Some(7) => 4,
@@ -440,7 +418,7 @@ fn read_max_rejects(block: &mut Block<'_>, key: &str) -> Option<MaxRejects> {
 fn read_style(block: &mut Block<'_>) -> Option<OutStyle> {
     let words = [("csv", Words::Csv), ("tsv", Words::Tsv), ("ndjson", Words::Ndjson)];
     let format = optional(block, "output_format", |b, key| b.choice(key, &words));
-    let delimiter = optional(block, "output_delimiter", read_delimiter);
+    let delimiter = optional(block, "output_delimiter", keys::delimiter);
     let header = optional(block, "output_header", |b, key| b.boolean(key));
     let null = optional(block, "output_null", |b, key| b.string(key).map(|s| s.value));
     let compression = optional(block, "output_compression", |b, key| b.choice(key, &COMPRESSIONS));

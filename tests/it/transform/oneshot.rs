@@ -66,12 +66,13 @@ fn mistakes_of_the_command_line_are_told_at_their_place() {
         (&["--sql", "SELEC id FROM input"][..], 2, "SELEC"),
         (&["--sql", "SELECT valu FROM input"], 1, "value"),
         #[cfg(not(feature = "sql"))]
-        (&["--sql", "SELECT sum(value) FROM input GROUP BY id"], 2, "GROUP BY"),
+        (&["--sql", "SELECT sum(value) FROM input GROUP BY id"], 2, "at `GROUP BY`"),
         #[cfg(not(feature = "sql"))]
         (&["--table", "prices=p.csv"], 2, "--features sql"),
         #[cfg(feature = "sql")]
         (&["--sql", "SELECT * FROM input JOIN price USING (id)", "--table", "prices=p.csv"], 2, "prices"),
         (&["--table", "prices"], 2, "prices=prices.csv"),
+        (&["--format", "xml", "--sql", "SELECT id FROM input"], 2, "`format` must be"),
         (&["--column", "id=integr"], 2, "int"),
         (&["--max-rejects", "many"], 2, "1%"),
         (&["--require", "idd"], 1, "id"),
