@@ -14,7 +14,6 @@ mod language;
 mod locate;
 mod raw;
 mod relations;
-mod secret;
 mod supervisor;
 mod task;
 #[cfg(test)]
@@ -25,7 +24,6 @@ pub use find::{find, load};
 pub use init::{Created, EXAMPLE, init};
 pub use locate::socket_despite;
 pub use relations::ROOTS_MAX;
-pub use secret::Secret;
 pub use supervisor::{Keep, LogPolicy, Retention};
 pub use task::NAME_MAX;
 

@@ -2,10 +2,12 @@
 //! files that its desk hands out; every visible rename is done by the runtime.
 
 mod desk;
+pub mod network;
 
 pub use desk::{ChildExit, ChildSpec, Desk, Grant, OUTPUT_BUSY, OnExists, Resume};
 
 use super::{Block, Detail, Failure, JobId, Millis, RunId, Template, Vars};
+use network::{Call, Item};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
@@ -30,6 +32,65 @@ pub trait Action: Send + Sync + fmt::Debug + 'static {
 
     /// Prepares the work of one attempt. Called on the runtime's loop: must not block.
     fn work(self: Arc<Self>, order: JobOrder) -> Work;
+
+    /// What its jobs wait for.
+    fn waits_for(&self) -> WaitsFor {
+        WaitsFor::Workers
+    }
+
+    /// Most jobs of it at once, where its own table says so.
+    fn concurrency(&self) -> Option<u32> {
+        None
+    }
+
+    /// Whether a run of it that is given no file is planned first: it becomes a job for each of its items.
+    fn is_planned(&self) -> bool {
+        false
+    }
+
+    /// The items of a run in their order, the same ones at every call, so that a plan that was cut off goes on where it
+    /// was. Blocks. Only for an action that [`Action::is_planned`].
+    fn plan(&self, order: &PlanOrder) -> Result<Items, Failure> {
+        let _ = order;
+        Err(Failure::permanent("no_plan", format!("{} has nothing to plan", self.name())))
+    }
+
+    /// The item that an operator's text stands for, for `trigger --input`. `Err`: why it is none.
+    fn item(&self, input: &str) -> Result<Item, String> {
+        let _ = input;
+        Err(format!("{} takes files", self.name()))
+    }
+
+    /// What of a host the action allows itself: how many jobs of a lane may be claimed at once. None: no lanes.
+    fn host_limits(&self) -> Option<&network::HostLimits> {
+        None
+    }
+}
+
+/// The items of a run.
+pub type Items = Box<dyn Iterator<Item = Result<Item, Failure>> + Send>;
+
+/// What the jobs of an action mostly wait for, and so whose number bounds them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WaitsFor {
+    /// A core: at most as many as there are workers.
+    #[default]
+    Workers,
+    /// The other side of a connection: at most as many as there may be connections.
+    Network,
+}
+
+/// What a run that is to be planned is about.
+#[derive(Clone, Debug)]
+pub struct PlanOrder {
+    /// When the run was planned.
+    pub planned_at: Millis,
+    /// Zone of its dates.
+    pub timezone: chrono_tz::Tz,
+    /// The configuration's folder.
+    pub base: PathBuf,
+    /// Outputs of the upstream run.
+    pub upstream: Vec<PathBuf>,
 }
 
 /// A kind of work, as the registry of the actions lists it: how its table in the configuration becomes an [`Action`].
@@ -72,6 +133,10 @@ pub struct JobOrder {
     pub base: PathBuf,
     /// The claimed file, or `None` for a job without one.
     pub input: Option<Input>,
+    /// Its item, for a job of a planned run: the URL.
+    pub item: Option<String>,
+    /// A key that is the same in every attempt of the job, for the other side to know a repetition by.
+    pub key: String,
     /// Outputs of the upstream run, for a task that runs `after` another.
     pub upstream: Vec<PathBuf>,
     /// A private folder of this attempt for scratch files, removed afterwards.
@@ -121,6 +186,8 @@ pub struct Report {
     pub rejects: Vec<Detail>,
     /// One line for the log, for example `1,041 rows, 3 columns`; how many were set aside is added to it.
     pub note: Option<String>,
+    /// What its calls came to, where it made any.
+    pub call: Option<Call>,
 }
 
 /// Why an attempt is asked to stop.

@@ -1,5 +1,7 @@
 //! Why a job failed: as data, so that the screen, the command line, the error record and a filter all say the same.
 
+use super::Millis;
+use super::action::network::Call;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -137,6 +139,16 @@ pub struct Failure {
     /// derives it from the message.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub constant: String,
+    /// No further attempt before this time: the other side asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Millis>,
+    /// The head of the answer that was no good: status line, header and first bytes; escaped, without secrets, cut at
+    /// [`Failure::ANSWER_MAX`] bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// What the calls of the attempt came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Call>,
 }
 
 impl Failure {
@@ -144,6 +156,8 @@ impl Failure {
     pub const CAUSES_MAX: usize = 100;
     /// Most characters kept of a raw record or a context line.
     pub const RAW_MAX: usize = 400;
+    /// Most bytes kept of the head of an answer.
+    pub const ANSWER_MAX: usize = 4096;
     /// Most characters kept of a message.
     pub const MESSAGE_MAX: usize = 1000;
 
@@ -162,6 +176,9 @@ impl Failure {
             raw: None,
             context: Vec::new(),
             constant: String::new(),
+            not_before: None,
+            answer: None,
+            call: None,
         }
     }
 

@@ -16,6 +16,7 @@ pub mod ports;
 pub mod retry;
 #[cfg(test)]
 pub mod sample;
+pub mod secret;
 mod size;
 pub mod state;
 pub mod task;
@@ -25,12 +26,13 @@ pub mod time;
 pub mod tree;
 pub mod view;
 
-pub use action::{Action, Desk, FileType, Input, JobOrder, Kind, OnExists, OutputFile, Report, Work};
+pub use action::{Action, Desk, FileType, Input, JobOrder, Kind, OnExists, OutputFile, PlanOrder, Report, Work};
 pub use block::Block;
 pub use failure::{ContextLine, Detail, Failure, FailureClass};
 pub use filter::{Filter, FilterError};
 pub use ids::{CauseId, JobId, RunId, SelectionId};
 pub use retry::RetryPolicy;
+pub use secret::Secret;
 pub use state::{JobState, Outcome, RunState};
 pub use task::{After, AfterOn, Duplicates, OnInterrupt, Task, TaskName, Trigger, Unmatched, Watch};
 pub use template::{Placeholder, Template, TemplateError, Vars};

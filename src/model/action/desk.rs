@@ -3,11 +3,13 @@
 //! It guarantees that nothing which an attempt makes is visible before its job is decided, that all jobs together keep
 //! within one number of bytes and wait for it in the order they asked, and that no thread of an attempt outlives it.
 
+use super::network::{AnswerCache, Hosts};
 use super::{BoxFuture, Level, OutputFile, Progress, Stop};
-use crate::model::Failure;
+use crate::model::{Failure, Secret};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What becomes of an output whose name is taken.
@@ -117,6 +119,21 @@ pub trait Desk: Send + Sync {
 
     /// Whether the attempt should stop, and why. Blocking work asks between records.
     fn stopped(&self) -> Option<Stop>;
+
+    /// Ends when the attempt should stop, and says why. Work that waits for something else waits for this beside it.
+    fn until_stopped(&self) -> BoxFuture<Stop>;
+
+    /// Runs short blocking work on a thread for it: what a task calls that must not block.
+    fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>);
+
+    /// The value of a secret, read anew. Blocks, and runs a program where the secret is what one prints.
+    fn secret(&self, secret: &Secret) -> Result<String, Failure>;
+
+    /// The gate before every request.
+    fn hosts(&self) -> Arc<dyn Hosts>;
+
+    /// Answers that were fetched before.
+    fn answers(&self) -> Arc<dyn AnswerCache>;
 
     /// Runs a child process to its end; see [`ChildSpec`].
     fn child(&self, spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>>;
