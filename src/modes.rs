@@ -3,6 +3,7 @@
 mod backend;
 mod dashboard;
 mod demo;
+mod local;
 mod signals;
 mod supervise;
 mod transform;

@@ -89,6 +89,12 @@ fn job(id: i64, state: JobState) -> JobView {
         maybe_repeated: false,
         reason: None,
         rev: 1,
+        host: None,
+        http_status: None,
+        latency_ms: None,
+        requests: None,
+        cached: false,
+        is_plan: false,
     }
 }
 
@@ -118,6 +124,7 @@ impl Reader for Fake {
     fn job(&self, id: JobId) -> Answer<JobDetail> {
         let job = job(id.0, if id.0 == 2 { JobState::Failed } else { JobState::Running });
         ready(JobDetail {
+            run: None,
             job,
             attempts: vec![],
             files: vec![],

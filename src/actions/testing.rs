@@ -1,7 +1,10 @@
 //! A desk for tests: outputs are files in a temporary folder, and children end as the test says.
 
+use crate::model::action::network::{AnswerCache, HostLimits, HostName, Hosts, Pass};
 use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Grant, Level, OutputFile, Progress, Resume, Stop};
-use crate::model::{Action, Desk, Failure, Input, JobId, JobOrder, Millis, OnExists, Report, RunId, Vars, Work};
+use crate::model::{
+    Action, Desk, Failure, Input, JobId, JobOrder, Millis, OnExists, Report, RunId, Secret, Vars, Work,
+};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -153,10 +156,48 @@ impl Desk for TestDesk {
         (left == 0).then_some(Stop::Cancel)
     }
 
+    fn until_stopped(&self) -> BoxFuture<Stop> {
+        Box::pin(std::future::pending())
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+        std::thread::spawn(work);
+    }
+
+    fn secret(&self, secret: &Secret) -> Result<String, Failure> {
+        let fault = |_| Failure::permanent("secret", format!("cannot read {secret}"));
+        match secret {
+            Secret::Env(name) => std::env::var(name).map_err(|_| fault(())),
+            Secret::File(path) => std::fs::read_to_string(path).map(|s| s.trim_end().to_owned()).map_err(|_| fault(())),
+            Secret::Command(_) => Err(fault(())),
+        }
+    }
+
+    fn hosts(&self) -> Arc<dyn Hosts> {
+        Arc::new(OpenHosts)
+    }
+
+    fn answers(&self) -> Arc<dyn AnswerCache> {
+        unimplemented!("no test of this desk keeps answers")
+    }
+
     fn child(&self, spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>> {
         let exit = (self.script)(&spec);
         self.children.lock().unwrap().push(spec);
         Box::pin(std::future::ready(exit))
+    }
+}
+
+/// Hosts that take every request at once.
+struct OpenHosts;
+
+impl Hosts for OpenHosts {
+    fn enter(&self, _: &HostName, _: &HostLimits) -> BoxFuture<Result<Pass, Failure>> {
+        Box::pin(std::future::ready(Ok(Pass::new(Box::new(|_| {})))))
+    }
+
+    fn book_retry(&self, _: &HostName, _: &HostLimits) -> Millis {
+        Millis(0)
     }
 }
 
@@ -188,6 +229,8 @@ pub(super) fn order(desk: &Arc<TestDesk>, input: Option<Input>) -> JobOrder {
         vars,
         base: "/base".into(),
         input,
+        item: None,
+        key: "docs-7-12".into(),
         upstream: Vec::new(),
         scratch,
         desk: desk.clone(),

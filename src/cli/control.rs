@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use serde_json::json;
+use std::path::Path;
 use std::time::Duration;
 
 /// Pause between two looks at a supervisor that is stopping.
@@ -20,7 +21,10 @@ const EXIT_MAX: Duration = Duration::from_secs(10);
 /// Starts a task by hand.
 pub(super) async fn trigger(args: &Trigger, backend: &Backend, out: &mut Out) -> Result<Exit, Fatal> {
     // The supervisor's working folder is not ours.
-    let absolute = |path| std::path::absolute(path).map_err(|e| Fatal::io("find", path, &e));
+    let absolute = |path: &Path| match path.to_str() {
+        Some(url) if url.starts_with("http://") || url.starts_with("https://") => Ok(path.to_owned()),
+        _ => std::path::absolute(path).map_err(|e| Fatal::io("find", path, &e)),
+    };
     let input = args.input.as_deref().map(absolute).transpose()?;
     let triggered = backend.commands.trigger(me(), args.task.clone(), input).await.map_err(refused)?;
     if out.is_json() {

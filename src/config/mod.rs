@@ -53,6 +53,10 @@ pub struct Config {
     pub workers: usize,
     /// Memory that all jobs have together for what they hold of their inputs and outputs, in bytes.
     pub memory: u64,
+    /// Most jobs that wait for the network at once.
+    pub connections: u32,
+    /// Most bytes of answers that are kept.
+    pub answers: u64,
     /// How long a stop waits for running jobs.
     pub drain: Duration,
     /// Whether systemd starts the supervisor, so that the dashboard does not.
@@ -179,6 +183,8 @@ fn build<'a>(path: &'a Path, source: &str, root: &'a Node, kinds: &[&dyn Kind], 
         data_dir: top.data_dir,
         workers: top.workers,
         memory: top.memory,
+        connections: top.connections,
+        answers: top.answers,
         drain: top.drain,
         managed_by_systemd: top.managed_by_systemd,
         input_roots: Vec::new(),

@@ -25,6 +25,15 @@ const MEMORY_DEFAULT: u64 = 512 << 20;
 /// Less than this does not hold one job with a few long records; more has no machine.
 const MEMORY: RangeInclusive<u64> = 64 << 20..=1 << 50;
 
+/// Jobs that wait for the network at once, unless the configuration says otherwise. Others wait in the queue.
+const CONNECTIONS_DEFAULT: u32 = 256;
+/// What a process may have open on a large server.
+const CONNECTIONS: RangeInclusive<i64> = 1..=10_000;
+
+/// Kept answers of other servers, in bytes, unless the configuration says otherwise. The oldest go.
+const ANSWERS_DEFAULT: u64 = 256 << 20;
+const ANSWERS: RangeInclusive<u64> = 1 << 20..=1 << 50;
+
 /// Stands for a section that is not there.
 pub(super) static EMPTY: Node = Node { span: 0..0, value: Value::Table(Vec::new()) };
 
@@ -83,6 +92,8 @@ pub(super) struct Supervisor {
     pub(super) data_dir: PathBuf,
     pub(super) workers: usize,
     pub(super) memory: u64,
+    pub(super) connections: u32,
+    pub(super) answers: u64,
     pub(super) drain: Duration,
     pub(super) managed_by_systemd: bool,
     pub(super) input_roots: Option<Vec<PathBuf>>,
@@ -94,6 +105,11 @@ pub(super) fn supervisor(root: &mut Block<'_>, base: &Path) -> Supervisor {
         data_dir: block.path("data_dir").map_or_else(|| base.join(DATA_DIR), |p| p.value),
         workers: workers(&mut block),
         memory: block.size("memory", MEMORY).unwrap_or(MEMORY_DEFAULT),
+        connections: block
+            .integer("connections", CONNECTIONS)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(CONNECTIONS_DEFAULT),
+        answers: block.size("answer_cache", ANSWERS).unwrap_or(ANSWERS_DEFAULT),
         drain: block.duration("drain", Duration::ZERO..=HOUR).unwrap_or(25 * SECOND),
         managed_by_systemd: block.choice("managed", &[("systemd", true)]).unwrap_or(false),
         input_roots: input_roots(&mut block),

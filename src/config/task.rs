@@ -22,7 +22,7 @@ pub const NAME_MAX: usize = 64;
 const TRIGGERS: [&str; 3] = ["watch", "after", "manual"];
 /// Keys that a later version may know, by what they are.
 const LATER_TRIGGERS: [&str; 1] = ["schedule"];
-const LATER_ACTIONS: [&str; 3] = ["fetch", "backup", "report"];
+const LATER_ACTIONS: [&str; 2] = ["backup", "report"];
 const LATER_POLICIES: [&str; 1] = ["when"];
 
 /// What a task takes from the rest of the file.
@@ -69,7 +69,11 @@ pub(super) fn task<'a>(mut block: Block<'a>, entry: &'a Entry, defaults: &Defaul
 
     named.then_some(())?;
     let (trigger, action) = (trigger?, action?);
-    let concurrency = concurrency.unwrap_or_else(|| u32::try_from(defaults.workers).unwrap_or(u32::MAX));
+    let concurrency = action
+        .built
+        .concurrency()
+        .or(concurrency)
+        .unwrap_or_else(|| u32::try_from(defaults.workers).unwrap_or(u32::MAX));
     let on_interrupt =
         on_interrupt.unwrap_or(if action.built.idempotent() { OnInterrupt::Retry } else { OnInterrupt::Fail });
     let mut canonical = format!(

@@ -1,6 +1,6 @@
 //! The closed sets of what can happen to the kernel and what it can want.
 
-use crate::model::action::Stop;
+use crate::model::action::{Stop, WaitsFor};
 use crate::model::ledger::LaneHint;
 use crate::model::{JobId, Millis, TaskName};
 use std::time::Duration;
@@ -14,6 +14,8 @@ pub struct LaneSpec {
     pub concurrency: u32,
     /// The higher goes first.
     pub priority: i32,
+    /// What its jobs wait for, and so whose number bounds them together with others.
+    pub waits_for: WaitsFor,
 }
 
 /// A claimed job that may start.
@@ -30,8 +32,10 @@ pub struct Ready {
 pub enum Input {
     /// The configuration, at the start and after a reload.
     Configured {
-        /// Most jobs at work at once.
+        /// Most jobs at work at once, of those that wait for a core.
         workers: u32,
+        /// Most jobs at work at once, of those that wait for the network.
+        connections: u32,
         /// How long a drain waits.
         drain: Duration,
         /// The tasks; others lose their lane.
@@ -49,7 +53,11 @@ pub enum Input {
         queued: u64,
         /// When the next waiting job is due.
         next_due: Option<Millis>,
+        /// When the first of the hosts opens that jobs were held back for.
+        again: Option<Millis>,
     },
+    /// Hosts may take more requests than they did: lanes that were held back may claim.
+    Opened,
     /// A claim was not answered: the store is paused or failed.
     ClaimFailed {
         /// The lane.

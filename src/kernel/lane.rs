@@ -2,6 +2,7 @@
 
 use super::{Effect, Ready};
 use crate::model::Millis;
+use crate::model::action::WaitsFor;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub(super) struct Lane {
     /// Most jobs at work at once; 0 when the configuration no longer has the task.
     pub concurrency: u32,
     pub priority: i32,
+    pub waits_for: WaitsFor,
     pub paused: bool,
     /// Jobs in the queue, as far as known; perhaps fewer by now, never more.
     pub queued: u64,
@@ -32,6 +34,8 @@ pub(super) struct Lane {
     /// The last claim got nothing though jobs were queued, for a reason that only the store knows. Asked again at once,
     /// it would say so again and again: it is asked when something has happened, and at this time at the latest.
     pub dry_until: Option<Millis>,
+    /// The last claim got nothing because every host of its jobs is closed or busy. Other tasks' news do not change that.
+    pub shut_until: Option<Millis>,
     /// Executing jobs when the concurrency was last lowered: allowed to end.
     pub executing_before: u32,
     /// Number of the last start, over all lanes.
@@ -79,6 +83,11 @@ impl Lane {
     /// Whether it may claim and start jobs, as far as it is concerned.
     pub(super) fn is_open(&self) -> bool {
         self.concurrency > 0 && !self.paused
+    }
+
+    /// Whether its last claim got nothing, and it is too early for another.
+    pub(super) fn is_held_back(&self, now: Millis) -> bool {
+        [self.dry_until, self.shut_until].into_iter().flatten().any(|until| now < until)
     }
 
     /// Puts what is ready back.

@@ -14,7 +14,7 @@ mod tests;
 pub use input::{Effect, Input, LaneSpec, Ready};
 use lane::Lane;
 
-use crate::model::action::Stop;
+use crate::model::action::{Stop, WaitsFor};
 use crate::model::{JobId, Millis, TaskName};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,6 +39,7 @@ enum Ending {
 pub struct Kernel {
     lanes: BTreeMap<TaskName, Lane>,
     workers: u32,
+    connections: u32,
     drain: Duration,
     paused: bool,
     store_ok: bool,
@@ -65,6 +66,7 @@ impl Kernel {
         Self {
             lanes: BTreeMap::new(),
             workers: workers.max(1),
+            connections: 1,
             drain,
             paused: false,
             store_ok: true,
@@ -91,15 +93,23 @@ impl Kernel {
             self.lanes.values_mut().for_each(|lane| lane.dry_until = None);
         }
         match input {
-            Input::Configured { workers, drain, lanes } => self.configure(workers, drain, lanes, effects),
+            Input::Configured { workers, connections, drain, lanes } => {
+                self.connections = connections.max(1);
+                self.configure(workers, drain, lanes, effects);
+            }
+            Input::Opened => self.lanes.values_mut().for_each(|lane| lane.shut_until = None),
             Input::Waiting(hints) => {
                 for hint in hints {
-                    self.lanes.entry(hint.task).or_default().hear(hint.queued, hint.next_due);
+                    let lane = self.lanes.entry(hint.task).or_default();
+                    lane.shut_until = None;
+                    lane.hear(hint.queued, hint.next_due);
                 }
             }
-            Input::Claimed { task, jobs, queued, next_due } => {
+            Input::Claimed { task, jobs, queued, next_due, again } => {
                 let lane = self.lanes.entry(task).or_default();
-                lane.dry_until = (jobs.is_empty() && queued > 0).then(|| now.plus(lane::DRY));
+                let is_dry = jobs.is_empty() && queued > 0;
+                lane.dry_until = (is_dry && again.is_none()).then(|| now.plus(lane::DRY));
+                lane.shut_until = again.filter(|_| is_dry);
                 lane.claim_answered(queued, next_due);
                 lane.ready.extend(jobs);
             }
@@ -147,6 +157,7 @@ impl Kernel {
             let lane = self.lanes.entry(spec.task).or_default();
             lane.concurrency = spec.concurrency.max(1);
             lane.priority = spec.priority;
+            lane.waits_for = spec.waits_for;
         }
         for lane in self.lanes.values_mut().filter(|l| l.concurrency == 0) {
             lane.give_back(effects);
@@ -162,6 +173,7 @@ impl Kernel {
         self.unsettled += 1;
         if let Some(lane) = self.lanes.get_mut(&task) {
             lane.executing = lane.executing.saturating_sub(1);
+            lane.shut_until = None;
             lane.learn(took);
         }
     }
@@ -185,6 +197,19 @@ impl Kernel {
         for job in self.executing.keys() {
             effects.push(Effect::Stop { job: *job, why: Stop::Drain });
         }
+    }
+
+    /// Most jobs at work at once of those that wait for this.
+    fn slots(&self, waits_for: WaitsFor) -> u32 {
+        match waits_for {
+            WaitsFor::Workers => self.workers,
+            WaitsFor::Network => self.connections,
+        }
+    }
+
+    /// Jobs at work of those that wait for this.
+    fn busy(&self, waits_for: WaitsFor) -> u32 {
+        self.lanes.values().filter(|l| l.waits_for == waits_for).map(|l| l.executing).sum()
     }
 
     /// Whether a stop was asked for.
@@ -227,8 +252,12 @@ impl Kernel {
         } else if lane.executing >= lane.concurrency {
             reasons.push(format!("{} of {} jobs of {task} are running", lane.executing, lane.concurrency));
         }
-        if self.executing.len() >= self.workers as usize {
-            reasons.push(format!("all {} workers are busy", self.workers));
+        let (waits_for, slots) = (lane.waits_for, self.slots(lane.waits_for));
+        if self.busy(waits_for) >= slots {
+            reasons.push(match waits_for {
+                WaitsFor::Workers => format!("all {slots} workers are busy"),
+                WaitsFor::Network => format!("all {slots} connections are in use"),
+            });
         }
         if self.unsettled >= UNSETTLED_MAX {
             reasons.push(format!("{} finished jobs wait for the disk", self.unsettled));

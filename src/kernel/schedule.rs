@@ -2,6 +2,7 @@
 
 use super::lane::{AHEAD_MAX, Lane};
 use super::{Effect, Ending, Kernel, STOP_MAX, UNSETTLED_MAX};
+use crate::model::action::WaitsFor;
 use crate::model::{Millis, TaskName};
 
 impl Kernel {
@@ -15,9 +16,11 @@ impl Kernel {
             for lane in self.lanes.values_mut().filter(|l| !l.is_open()) {
                 lane.give_back(effects);
             }
-            self.start_ready(effects);
-            if self.store_ok {
-                self.claim(now, effects);
+            for waits_for in [WaitsFor::Workers, WaitsFor::Network] {
+                self.start_ready(waits_for, effects);
+                if self.store_ok {
+                    self.claim(waits_for, now, effects);
+                }
             }
         }
         self.arm(now, effects);
@@ -43,21 +46,21 @@ impl Kernel {
     }
 
     /// The open lanes: higher priority first, and among equals the one that has not started a job for longest.
-    fn order(&self) -> Vec<TaskName> {
+    fn order(&self, waits_for: WaitsFor) -> Vec<TaskName> {
         let mut open: Vec<(i32, u64, &TaskName)> = self
             .lanes
             .iter()
-            .filter(|(_, lane)| lane.is_open())
+            .filter(|(_, lane)| lane.is_open() && lane.waits_for == waits_for)
             .map(|(task, lane)| (-lane.priority, lane.last_start, task))
             .collect();
         open.sort();
         open.into_iter().map(|(_, _, task)| TaskName::clone(task)).collect()
     }
 
-    fn start_ready(&mut self, effects: &mut Vec<Effect>) {
-        while self.executing.len() < self.workers as usize {
+    fn start_ready(&mut self, waits_for: WaitsFor, effects: &mut Vec<Effect>) {
+        while self.busy(waits_for) < self.slots(waits_for) {
             let next = self
-                .order()
+                .order(waits_for)
                 .into_iter()
                 .find(|task| self.lanes.get(task).is_some_and(|l| !l.ready.is_empty() && l.executing < l.concurrency));
             let Some(task) = next else { break };
@@ -72,20 +75,22 @@ impl Kernel {
         }
     }
 
-    fn claim(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+    fn claim(&mut self, waits_for: WaitsFor, now: Millis, effects: &mut Vec<Effect>) {
         if self.unsettled >= UNSETTLED_MAX {
             return;
         }
-        let idle = self.workers.saturating_sub(self.executing.len() as u32);
-        let in_hand: u32 = self.lanes.values().map(|lane| lane.ready.len() as u32 + lane.claiming).sum();
+        let slots = self.slots(waits_for);
+        let idle = slots.saturating_sub(self.busy(waits_for));
+        let ours = || self.lanes.values().filter(|l| l.waits_for == waits_for);
+        let in_hand: u32 = ours().map(|lane| lane.ready.len() as u32 + lane.claiming).sum();
         let mut free = idle.saturating_sub(in_hand);
         // The lowest priority of a lane that holds more than the workers can start now.
-        let hoarded = self.lanes.values().filter(|l| l.ready.len() as u32 > idle).map(|l| l.priority).min();
-        for task in self.order() {
-            let workers = self.workers;
+        let hoarded = ours().filter(|l| l.ready.len() as u32 > idle).map(|l| l.priority).min();
+        for task in self.order(waits_for) {
+            let workers = slots;
             let unsettled = self.unsettled;
             let Some(lane) = self.lanes.get_mut(&task) else { continue };
-            if lane.claiming > 0 || lane.queued == 0 || lane.dry_until.is_some_and(|until| now < until) {
+            if lane.claiming > 0 || lane.queued == 0 || lane.is_held_back(now) {
                 continue;
             }
             let held = lane.ready.len() as u32;
@@ -115,8 +120,9 @@ impl Kernel {
     fn arm(&mut self, now: Millis, effects: &mut Vec<Effect>) {
         let due = match self.ending {
             Ending::No => {
-                let dry = |l: &Lane| l.dry_until.filter(|until| now < *until);
-                self.lanes.values().flat_map(|l| [l.next_due, dry(l)]).flatten().min()
+                let later = |at: Option<Millis>| at.filter(|until| now < *until);
+                let times = |l: &Lane| [l.next_due, later(l.dry_until), later(l.shut_until)];
+                self.lanes.values().flat_map(times).flatten().min()
             }
             Ending::Draining(until) | Ending::Stopping(until) => Some(until),
             Ending::Hurried | Ending::Over => None,

@@ -5,12 +5,12 @@ use crate::model::ledger::LaneHint;
 use proptest::prelude::*;
 
 fn spec(task: &str, concurrency: u32, priority: i32) -> LaneSpec {
-    LaneSpec { task: task.into(), concurrency, priority }
+    LaneSpec { task: task.into(), concurrency, priority, waits_for: WaitsFor::Workers }
 }
 
 fn kernel(workers: u32, lanes: Vec<LaneSpec>) -> Kernel {
     let mut k = Kernel::new(workers, Duration::from_secs(25));
-    k.step(Input::Configured { workers, drain: Duration::from_secs(25), lanes }, Millis(0));
+    k.step(Input::Configured { connections: 8, workers, drain: Duration::from_secs(25), lanes }, Millis(0));
     k
 }
 
@@ -20,7 +20,7 @@ fn waiting(task: &str, queued: u64) -> Input {
 
 fn claimed(task: &str, jobs: std::ops::Range<i64>, queued: u64) -> Input {
     let jobs = jobs.map(|n| Ready { job: JobId(n), attempt: 1 }).collect();
-    Input::Claimed { task: task.into(), jobs, queued, next_due: None }
+    Input::Claimed { task: task.into(), jobs, queued, next_due: None, again: None }
 }
 
 fn ended(job: i64, ms: u64) -> Input {
@@ -265,7 +265,7 @@ proptest! {
                     let n = (asked[t] as usize).min(queue[t].len());
                     asked[t] = 0;
                     let jobs = queue[t].drain(..n).map(|j| Ready { job: JobId(j), attempt: 1 }).collect();
-                    Input::Claimed { task: NAMES[t].into(), jobs, queued: queue[t].len() as u64, next_due: None }
+                    Input::Claimed { task: NAMES[t].into(), jobs, queued: queue[t].len() as u64, next_due: None, again: None }
                 }
                 Act::End(i, ms) => {
                     if running.is_empty() { continue }

@@ -61,6 +61,11 @@ pub trait Action: Send + Sync + fmt::Debug + 'static {
         Err(format!("{} takes files", self.name()))
     }
 
+    /// The name that an item gives to files: the value of `{name}`.
+    fn item_name(&self, input: &str) -> OsString {
+        OsString::from(input)
+    }
+
     /// What of a host the action allows itself: how many jobs of a lane may be claimed at once. None: no lanes.
     fn host_limits(&self) -> Option<&network::HostLimits> {
         None

@@ -1,5 +1,6 @@
 //! What the store hands out about a job: the facts of its file and its place in the protocol.
 
+use super::action::network::HostName;
 use super::{JobId, Millis, OnExists, Outcome, RunId, TaskName};
 use std::path::PathBuf;
 
@@ -43,6 +44,35 @@ pub struct Landed {
     pub seen: Millis,
 }
 
+/// What a job is to its run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum JobKind {
+    /// One of the inputs that the run was made with.
+    #[default]
+    Plain,
+    /// It puts the run's items into the queue, and is not counted among them.
+    Plan,
+    /// One of the items of a planned run.
+    Item,
+}
+
+impl JobKind {
+    /// Every kind, in the order of its number.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Plan, Self::Item];
+
+    /// The number that the store keeps.
+    #[must_use]
+    pub const fn code(self) -> i64 {
+        self as i64
+    }
+
+    /// The kind with this number, if there is one.
+    #[must_use]
+    pub fn from_code(code: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.code() == code)
+    }
+}
+
 /// A job as claimed (S2): everything a worker needs to start.
 #[derive(Clone, Debug)]
 pub struct Claimed {
@@ -52,6 +82,10 @@ pub struct Claimed {
     pub run: RunId,
     /// Its task.
     pub task: TaskName,
+    /// What it is to its run.
+    pub kind: JobKind,
+    /// Its lane within the task: the host that it calls; empty where the task has no lanes.
+    pub lane: HostName,
     /// Place in its run, from 0.
     pub ordinal: i64,
     /// Number of this attempt, from 1: the fence.
@@ -84,10 +118,20 @@ pub struct KeptFile {
 }
 
 impl Claimed {
+    /// Its place in the run as people count, from 1.
+    #[must_use]
+    pub const fn n(&self) -> i64 {
+        // The first of a planned run is the plan.
+        if matches!(self.kind, JobKind::Item) { self.ordinal } else { self.ordinal + 1 }
+    }
+
     /// What a line of the log calls it: the name of its file without its folders, escaped. The whole path is one
     /// `show` away, and would push what matters off the screen.
     #[must_use]
     pub fn name(&self) -> String {
+        if self.kind == JobKind::Item {
+            return super::text::bytes(&self.label);
+        }
         let name = self.label.rsplit(|&b| b == b'/').find(|part| !part.is_empty());
         crate::model::text::bytes(name.unwrap_or(&self.label))
     }

@@ -2,9 +2,12 @@
 //! answer means that it is on the disk. Fences (`attempt`, `rev`) make late answers harmless: they change nothing.
 
 use super::action::BoxFuture;
-use super::job::{Claimed, Facts, JobFile, KeptFile, Landed, Move, Placing};
+use super::action::network::{Call, HostName, Item};
+use super::job::{Claimed, Facts, JobFile, JobKind, KeptFile, Landed, Move, Placing};
 use super::view::{Done, Selection};
-use super::{Detail, Failure, Filter, JobId, JobState, Millis, OnInterrupt, Outcome, RunId, SelectionId, TaskName};
+use super::{
+    Detail, Failure, Filter, JobId, JobState, Millis, OnInterrupt, Outcome, RunId, RunState, SelectionId, TaskName,
+};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,6 +76,18 @@ pub struct AttemptPlan {
     pub target_dirs: Vec<PathBuf>,
 }
 
+/// How many more jobs of a lane may be claimed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// So many.
+    pub jobs: u32,
+    /// When it is worth asking again, where that is known and no event will tell.
+    pub again: Option<Millis>,
+}
+
+/// Asks how many jobs of a lane may be claimed; called on the writer's thread, must be quick and must not block.
+pub type Allow = Arc<dyn Fn(&str) -> Allowance + Send + Sync>;
+
 /// Plans an attempt; called on the writer's thread, must be quick and must not block.
 pub type Planner = Arc<dyn Fn(&Claimed) -> AttemptPlan + Send + Sync>;
 
@@ -89,6 +104,8 @@ pub struct Claim {
     pub now: Millis,
     /// Plans each attempt.
     pub plan: Planner,
+    /// How many of each lane, for a task with lanes.
+    pub allow: Option<Allow>,
 }
 
 /// Jobs that were claimed.
@@ -96,6 +113,8 @@ pub struct Claim {
 pub struct ClaimAnswer {
     /// The jobs, in the order they should start.
     pub jobs: Vec<Claimed>,
+    /// Where lanes held jobs back: when the first of them opens, as far as that is known.
+    pub again: Option<Millis>,
     /// What is left.
     pub lane: LaneHint,
 }
@@ -182,6 +201,8 @@ pub struct Decision {
     pub rejected: u64,
     /// The first of them.
     pub rejects: Vec<Detail>,
+    /// What its calls came to.
+    pub call: Option<Call>,
     /// Size of the input.
     pub bytes_in: Option<u64>,
     /// The outputs.
@@ -227,6 +248,7 @@ impl Decision {
             rows_out: None,
             rejected: 0,
             rejects: Vec::new(),
+            call: None,
             bytes_in: None,
             outputs: Vec::new(),
             exit: None,
@@ -254,6 +276,8 @@ pub enum Decided {
 pub struct DecideAnswer {
     /// One for each decision, in order.
     pub decided: Vec<Decided>,
+    /// Runs of more than one job that settled with them.
+    pub settled: Vec<Settled>,
     /// Queue lengths of the lanes touched.
     pub lanes: Vec<LaneHint>,
 }
@@ -271,11 +295,48 @@ pub struct Over {
     pub bytes: u64,
 }
 
+/// A run that has settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The run.
+    pub run: RunId,
+    /// Its task.
+    pub task: TaskName,
+    /// How it ended.
+    pub state: RunState,
+    /// Its jobs, without the plan.
+    pub total: u64,
+    /// Those that succeeded.
+    pub ok: u64,
+    /// Those that failed.
+    pub failed: u64,
+}
+
+/// What a plan knows of its run before it goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// Items in the queue already.
+    pub items: u64,
+}
+
+/// A lane that is closed for all tasks: a host that asked to be left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedLane {
+    /// The host.
+    pub lane: HostName,
+    /// Until when.
+    pub until: Millis,
+    /// Why, in words.
+    pub why: String,
+}
+
 /// Answer to a batch of finished jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FinishAnswer {
     /// Those that were still placing.
     pub over: Vec<Over>,
+    /// Runs of more than one job that settled with them.
+    pub settled: Vec<Settled>,
     /// Lanes that got follow-on work.
     pub lanes: Vec<LaneHint>,
 }
@@ -347,6 +408,10 @@ pub struct JobFacts {
     pub attempt: i64,
     /// Attempts charged.
     pub spent: u32,
+    /// What it is to its run.
+    pub kind: JobKind,
+    /// Its lane.
+    pub lane: HostName,
     /// Place in its run, from 0.
     pub ordinal: i64,
     /// The run's planned time.
@@ -376,6 +441,8 @@ pub struct Start {
     pub files: Vec<Landed>,
     /// How many jobs without a file, when there are no files; normally 1.
     pub count: u32,
+    /// Items of a task that is planned, chosen by the operator: the run has these alone and no plan.
+    pub items: Vec<Item>,
     /// The name shown as the input of a job without a file.
     pub label: Vec<u8>,
 }
@@ -397,6 +464,8 @@ pub struct TaskFacts {
     pub priority: i32,
     /// What becomes of a job that is cut off.
     pub on_interrupt: OnInterrupt,
+    /// Whether its runs are planned: a run begins as one job that puts the others into the queue.
+    pub planned: bool,
 }
 
 /// How long history is kept.
@@ -429,6 +498,15 @@ pub trait Ledger: Send + Sync {
     fn checkpoint(&self, job: JobId, attempt: i64, checkpoint: Checkpoint, now: Millis) -> Reply<bool>;
     /// Forgets the checkpoint of a job. False: it is not the attempt of its job any more.
     fn forget(&self, job: JobId, attempt: i64) -> Reply<bool>;
+    /// How far the plan of a run is. None: it is not the attempt of its job any more.
+    fn planned(&self, job: JobId, attempt: i64) -> Reply<Option<Planned>>;
+    /// Puts further items of a run into the queue, after `from` that are there; the job is its plan. None: it is not the
+    /// attempt of its job any more, or another number is there, and nothing was put.
+    fn expand(&self, job: JobId, attempt: i64, from: u64, items: Vec<Item>, now: Millis) -> Reply<Option<LaneHint>>;
+    /// Remembers over a restart that a lane is closed; a time that has passed forgets it.
+    fn close_lane(&self, closed: ClosedLane, now: Millis) -> Reply<()>;
+    /// The lanes that are closed.
+    fn closed_lanes(&self, now: Millis) -> Reply<Vec<ClosedLane>>;
     /// Puts claimed jobs that never started back, as if they had not been claimed.
     fn put_back(&self, jobs: Vec<(JobId, i64)>) -> Reply<Vec<LaneHint>>;
     /// S6: decides; the point of no return.

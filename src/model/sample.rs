@@ -70,6 +70,12 @@ pub fn job(id: i64, state: JobState) -> JobView {
         maybe_repeated: false,
         reason: None,
         rev: id,
+        host: None,
+        http_status: None,
+        latency_ms: None,
+        requests: None,
+        cached: false,
+        is_plan: false,
     }
 }
 
@@ -81,6 +87,7 @@ pub fn failed(id: i64) -> JobView {
 /// Everything about a failed job.
 pub fn detail(id: i64) -> JobDetail {
     JobDetail {
+        run: None,
         job: failed(id),
         attempts: vec![AttemptView {
             n: 1,

@@ -7,7 +7,7 @@ mod log;
 pub use flow::{Gauges, ProgressView, Throughput, Tick};
 pub use log::{LogLine, LogsPage};
 
-use super::{CauseId, ContextLine, Detail, Failure, FailureClass, JobId, JobState, RunId, SelectionId};
+use super::{CauseId, ContextLine, Detail, Failure, FailureClass, JobId, JobState, RunId, RunState, SelectionId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -142,6 +142,24 @@ pub struct JobView {
     /// Rises whenever the job changes.
     #[serde(default)]
     pub rev: i64,
+    /// The host that it calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Status of the last HTTP answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// From the dial to the head of that answer, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+    /// Requests that the last attempt sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u32>,
+    /// Whether the body came out of the cache.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
+    /// Whether it puts the other jobs of its run into the queue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_plan: bool,
 }
 
 impl JobView {
@@ -249,6 +267,81 @@ pub struct JobDetail {
     pub actions: Vec<ActionView>,
     /// Why it is not running, one reason a line; empty when it runs or is over.
     pub why: Vec<String>,
+    /// Its run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunView>,
+}
+
+/// A run: one firing of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Its number.
+    pub id: RunId,
+    /// Where it is in its life.
+    pub state: RunState,
+    /// What fired: `watch`, `after` or `manual`.
+    pub trigger: String,
+    /// The run that it follows.
+    #[serde(default)]
+    pub upstream: Option<RunId>,
+    /// When it was planned.
+    pub planned_at: String,
+    /// When its last job was over.
+    #[serde(default)]
+    pub settled_at: Option<String>,
+    /// Its jobs, as far as they are planned; a plan that did its work is none of them.
+    pub total: u64,
+    /// Those that are not over.
+    pub open: u64,
+    /// Those that succeeded.
+    pub ok: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that were set aside.
+    pub skipped: u64,
+}
+
+/// A host that jobs call: what is under way, what holds it back, how it answers. Times are of the requests since the
+/// supervisor started, the newest weighing most.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostView {
+    /// Its name, with the port where that is not the usual one.
+    pub host: String,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Most of them at once, as the task that asked last allows.
+    pub concurrency: u32,
+    /// Requests that wait for their turn.
+    pub waiting: u32,
+    /// The rate that the task that asked last keeps to, such as `10/s`.
+    #[serde(default)]
+    pub rate: Option<String>,
+    /// It is called by nobody until then.
+    #[serde(default)]
+    pub closed_until: Option<String>,
+    /// Why.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// `closed` (all is well), `open` or `probing`.
+    pub breaker: String,
+    /// Requests that have ended.
+    pub requests: u64,
+    /// Those that failed on its side.
+    pub bad: u64,
+    /// Those that it refused because there were too many.
+    pub busy: u64,
+    /// Half of its answers began within this time, in milliseconds.
+    #[serde(default)]
+    pub p50_ms: Option<u64>,
+    /// 95 of 100 did.
+    #[serde(default)]
+    pub p95_ms: Option<u64>,
+    /// 99 of 100 did.
+    #[serde(default)]
+    pub p99_ms: Option<u64>,
+    /// Requests ended in each of the last seconds, oldest first.
+    #[serde(default)]
+    pub per_second: Vec<u32>,
 }
 
 /// One page of the job list.

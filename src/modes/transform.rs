@@ -2,6 +2,7 @@
 //! writes become visible together, at the end.
 
 use super::client_runtime;
+use super::local::{LocalDesk, Placed};
 use super::signals::Signals;
 use crate::actions::transform::engine::{self, Order, Tuning};
 use crate::actions::transform::gather;
@@ -11,20 +12,14 @@ use crate::cli::transform::{Bar, Done};
 use crate::cli::{self, Out};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Exit, Fatal};
-use crate::files::dir::Dir;
 use crate::files::names::temp_name;
-use crate::model::action::{
-    BoxFuture, ChildExit, ChildSpec, Grant, Level, OnExists, OutputFile, Progress, Resume, Stop,
-};
 use crate::model::block::{Complaint, Complaints, Entry, Hint, Node, Value};
 use crate::model::{Block, Desk, Failure, JobId, Report, text};
-use crate::runtime::{Tracker, crew};
+use crate::runtime::{Gate, Tracker};
 use chrono::{DateTime, Utc};
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Between two states of the progress bar.
 const TICK: Duration = Duration::from_millis(200);
@@ -34,8 +29,9 @@ pub fn run(args: &Transform, out: &mut Out) -> Result<Exit, Fatal> {
     let base =
         std::env::current_dir().map_err(|e| Fatal::new(Exit::Failed, "cannot tell the working folder").because(e))?;
     let spec = read(args, &base)?;
-    let desk = Arc::new(LocalDesk::new(args.force));
     let runtime = client_runtime()?;
+    let tracker = Arc::new(Tracker::new(runtime.handle().clone()));
+    let desk = Arc::new(LocalDesk::new(args.force, Arc::clone(&tracker), Arc::new(Gate::new(Arc::new(SystemClock)))));
     let mut bar = Bar::new(!args.quiet && !out.is_json());
     let work = {
         let (desk, args) = (Arc::clone(&desk), args.clone());
@@ -43,7 +39,6 @@ pub fn run(args: &Transform, out: &mut Out) -> Result<Exit, Fatal> {
     };
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let tracker = Tracker::new(tokio::runtime::Handle::current());
         let working = tracker.run(work);
         tokio::pin!(working);
         let mut tick = tokio::time::interval(TICK);
@@ -51,7 +46,7 @@ pub fn run(args: &Transform, out: &mut Out) -> Result<Exit, Fatal> {
             tokio::select! {
                 result = &mut working => break Ok::<_, Fatal>(result),
                 _ = tick.tick() => bar.show(desk.progress_now(), out),
-                () = signals.next() => desk.stop.store(true, Ordering::Relaxed),
+                () = signals.next() => desk.stop(),
             }
         }
     })?;
@@ -59,7 +54,7 @@ pub fn run(args: &Transform, out: &mut Out) -> Result<Exit, Fatal> {
     let panicked = || Failure::permanent("panic", "the engine panicked: this is a fault of the program");
     let result = result.unwrap_or_else(|| Err(panicked()));
     let placed = match result {
-        Ok(report) if !desk.stop.load(Ordering::Relaxed) => desk.place().map(|placed| (report, placed)),
+        Ok(report) if desk.stopped().is_none() => desk.place().map(|placed| (report, placed)),
         Ok(_) => Err(Failure::transient("stopped", "stopped on request")),
         Err(failure) => Err(failure),
     };
@@ -203,150 +198,4 @@ fn entries(args: &Transform) -> Vec<Entry> {
 /// `\t` as a shell hands it on.
 fn unescaped(text: &str) -> Value {
     Value::String(if text == "\\t" { "\t".into() } else { text.into() })
-}
-
-/// A desk without a supervisor: temporary files beside their targets, renamed at the end.
-struct LocalDesk {
-    force: bool,
-    stop: AtomicBool,
-    next: AtomicU32,
-    temps: Mutex<Vec<Temp>>,
-    progress: Mutex<Progress>,
-}
-
-/// What is visible now.
-struct Placed {
-    outputs: Vec<PathBuf>,
-    /// How long the disk took for it.
-    took: Duration,
-}
-
-struct Temp {
-    dir: Dir,
-    name: OsString,
-    target: PathBuf,
-}
-
-impl LocalDesk {
-    fn new(force: bool) -> Self {
-        let (stop, next) = (AtomicBool::new(false), AtomicU32::new(0));
-        Self { force, stop, next, temps: Mutex::default(), progress: Mutex::default() }
-    }
-
-    fn progress_now(&self) -> Progress {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn taken(&self) -> Vec<Temp> {
-        std::mem::take(&mut *self.temps.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Makes every output visible: contents first, then names, then folders.
-    fn place(&self) -> Result<Placed, Failure> {
-        let temps = self.taken();
-        let began = Instant::now();
-        let placed = place_all(&temps, self.force);
-        if placed.is_err() {
-            remove(&temps);
-        }
-        placed.map(|()| Placed { outputs: temps.into_iter().map(|t| t.target).collect(), took: began.elapsed() })
-    }
-
-    fn drop_all(&self) {
-        remove(&self.taken());
-    }
-}
-
-fn place_all(temps: &[Temp], force: bool) -> Result<(), Failure> {
-    let fault = |temp: &Temp, e: &std::io::Error| Failure::io("output", "write", &temp.target, e);
-    for temp in temps {
-        let (file, _) = temp.dir.open_read(&temp.name).map_err(|e| fault(temp, &e))?;
-        file.sync_all().map_err(|e| fault(temp, &e))?;
-    }
-    for temp in temps {
-        let name = temp.target.file_name().unwrap_or_default();
-        let renamed = if force {
-            temp.dir.replace_to(&temp.name, &temp.dir, name)
-        } else {
-            temp.dir.rename_to(&temp.name, &temp.dir, name)
-        };
-        renamed.map_err(|e| fault(temp, &e))?;
-    }
-    for temp in temps {
-        temp.dir.sync().map_err(|e| fault(temp, &e))?;
-    }
-    Ok(())
-}
-
-/// What was not placed is worth nothing.
-fn remove(temps: &[Temp]) {
-    for temp in temps {
-        let _ = temp.dir.unlink(&temp.name);
-    }
-}
-
-impl Desk for LocalDesk {
-    fn outputs(
-        &self,
-        target: &Path,
-        siblings: &dyn Fn(&Path) -> Vec<PathBuf>,
-        _: OnExists,
-    ) -> Result<Vec<OutputFile>, Failure> {
-        let mut made = Vec::new();
-        for target in std::iter::once(target.to_owned()).chain(siblings(target)) {
-            let fault = |e: &std::io::Error| Failure::io("output", "create", &target, e);
-            if !self.force && target.symlink_metadata().is_ok() {
-                let message = format!("the output is there already, --force replaces it: {}", text::path(&target));
-                return Err(Failure::permanent("output_exists", message));
-            }
-            let folder = target.parent().unwrap_or_else(|| Path::new("/"));
-            let dir = Dir::create_all(folder).map_err(|e| fault(&e))?;
-            let n = self.next.fetch_add(1, Ordering::Relaxed);
-            let name = temp_name(JobId(0), i64::from(std::process::id()), n);
-            let file = dir.create_new(&name, 0o666).map_err(|e| fault(&e))?;
-            made.push(OutputFile { file, temp: folder.join(&name), target: target.clone() });
-            self.temps.lock().unwrap_or_else(PoisonError::into_inner).push(Temp { dir, name, target });
-        }
-        Ok(made)
-    }
-
-    fn log(&self, _: Level, _: &str) {}
-
-    fn progress(&self, progress: Progress) {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
-    }
-
-    fn stopped(&self) -> Option<Stop> {
-        self.stop.load(Ordering::Relaxed).then_some(Stop::Cancel)
-    }
-
-    fn child(&self, _: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>> {
-        Box::pin(std::future::ready(Err(Failure::permanent("internal", "a table needs no program"))))
-    }
-
-    fn workers(&self) -> usize {
-        std::thread::available_parallelism().map_or(1, usize::from)
-    }
-
-    fn crew(&self, threads: usize, work: &(dyn Fn(usize) + Sync)) {
-        crew(threads, work);
-    }
-
-    fn memory(&self, bytes: u64) -> Result<Grant, Failure> {
-        // One table, and nobody to share with.
-        Ok(Grant::new(bytes, Box::new(())))
-    }
-
-    fn checkpoint(&self, _: &[u8]) -> Result<(), Failure> {
-        Err(Failure::permanent("no_checkpoints", "work without a queue is not taken up again"))
-    }
-
-    fn resume(&self) -> Option<Resume> {
-        None
-    }
-
-    fn start_afresh(&self) -> Result<(), Failure> {
-        self.drop_all();
-        Ok(())
-    }
 }

@@ -3,27 +3,32 @@
 use super::keep::Identity;
 use super::memory::Share;
 use super::orphans;
+use super::secrets;
 use super::shared::{Live, Shared};
 use super::spawn::child::{self, Lines};
 use super::spill::Spill;
 use crate::files::dir::Dir;
 use crate::files::names::temp_name;
 use crate::files::reserve::{self, Reservation, Taken};
+use crate::model::action::network::{AnswerCache, Hosts};
 use crate::model::action::{
     BoxFuture, ChildExit, ChildSpec, Desk, Grant, Level, OUTPUT_BUSY, OnExists, OutputFile, Progress, Resume, Stop,
 };
 use crate::model::job::Claimed;
-use crate::model::{Failure, crash, text};
+use crate::model::ports::Spawner;
+use crate::model::{Failure, Secret, crash, text};
 use std::borrow::Cow;
 use std::cmp::Ordering as CmpOrdering;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Most outputs of one attempt.
 const OUTPUTS_MAX: u32 = 1000;
+/// A program that prints a secret may take this long.
+const SECRET_MAX: Duration = Duration::from_secs(10);
 
 /// A temporary output and the name that it will take.
 #[derive(Debug)]
@@ -251,6 +256,27 @@ impl Desk for JobDesk {
 
     fn stopped(&self) -> Option<Stop> {
         self.live.stop.reason()
+    }
+
+    fn until_stopped(&self) -> BoxFuture<Stop> {
+        let live = Arc::clone(&self.live);
+        Box::pin(async move { live.stop.wait().await })
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+        self.shared.tracker.blocking(work);
+    }
+
+    fn secret(&self, secret: &Secret) -> Result<String, Failure> {
+        secrets::resolve(secret, SECRET_MAX)
+    }
+
+    fn hosts(&self) -> Arc<dyn Hosts> {
+        Arc::clone(&self.shared.gate) as Arc<dyn Hosts>
+    }
+
+    fn answers(&self) -> Arc<dyn AnswerCache> {
+        self.shared.answers.get(&self.shared)
     }
 
     fn child(&self, mut spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>> {

@@ -1,6 +1,7 @@
 //! The one loop: everything that can happen comes through one channel or one of three wake-ups, goes into the kernel,
 //! and its effects are carried out in order.
 
+use super::network;
 use super::pipeline::Pipeline;
 use super::plan;
 use super::shared::{Event, Shared};
@@ -156,9 +157,10 @@ impl Loop {
     fn take(&mut self, task: TaskName, answer: ClaimAnswer) {
         let ready = |c: &Claimed| Ready { job: c.job, attempt: c.attempt };
         let jobs = answer.jobs.iter().map(ready).collect();
+        answer.jobs.iter().filter(|c| !c.lane.is_empty()).for_each(|c| self.shared.gate.claimed(&c.lane));
         self.claimed.extend(answer.jobs.into_iter().map(|c| (c.job, c)));
         let (queued, next_due) = (answer.lane.queued, answer.lane.next_due);
-        self.step(Input::Claimed { task, jobs, queued, next_due });
+        self.step(Input::Claimed { task, jobs, queued, next_due, again: answer.again });
         self.shared.touch();
     }
 
@@ -167,7 +169,8 @@ impl Loop {
         let config = self.shared.config.load_full();
         let (facts, lanes): (Vec<_>, Vec<_>) = config.tasks.iter().map(|t| plan::facts(t)).unzip();
         let workers = u32::try_from(config.workers).unwrap_or(u32::MAX);
-        self.step(Input::Configured { workers, drain: config.drain, lanes });
+        let connections = network::connections(config.connections);
+        self.step(Input::Configured { workers, connections, drain: config.drain, lanes });
         // Before it hears of waiting jobs: it would claim one of a task that is paused.
         match self.shared.store.queries().pauses() {
             Ok((all, tasks)) => {
@@ -209,8 +212,9 @@ impl Loop {
 
     fn claim(&self, task: TaskName, max: u32, running_limit: u32) {
         let shared = Arc::clone(&self.shared);
-        let claim =
-            Claim { task: TaskName::clone(&task), max, running_limit, now: shared.now(), plan: Arc::clone(&self.plan) };
+        let allow = shared.task(&task).and_then(|task| network::allow(&shared, &task));
+        let (name, plan) = (TaskName::clone(&task), Arc::clone(&self.plan));
+        let claim = Claim { task: name, max, running_limit, now: shared.now(), plan, allow };
         self.shared.tracker.task(
             "claim",
             Box::pin(async move {
@@ -235,6 +239,9 @@ impl Loop {
     fn start(&mut self, ready: Ready, cancelled: bool) {
         let Some(claimed) = self.claimed.remove(&ready.job) else { return };
         let Some(task) = self.shared.task(&claimed.task) else {
+            if !claimed.lane.is_empty() {
+                self.shared.gate.ended(&claimed.lane);
+            }
             self.start_removed(ready);
             return;
         };
@@ -265,7 +272,9 @@ impl Loop {
     fn put_back(&mut self, jobs: Vec<Ready>) {
         let jobs: Vec<(JobId, i64)> = jobs.into_iter().map(|r| (r.job, r.attempt)).collect();
         for (job, _) in &jobs {
-            self.claimed.remove(job);
+            if let Some(claimed) = self.claimed.remove(job).filter(|c| !c.lane.is_empty()) {
+                self.shared.gate.ended(&claimed.lane);
+            }
         }
         let shared = Arc::clone(&self.shared);
         self.shared.tracker.task(

@@ -227,7 +227,12 @@ impl Operations {
                 .hint("name one with --input PATH; it is copied, never moved"));
         }
         let mut files = Vec::new();
-        if let Some(path) = input {
+        let mut items = Vec::new();
+        let url = input.as_deref().and_then(Path::to_str).filter(|text| is_url(text));
+        if let Some(url) = url.filter(|_| task.action.is_planned()) {
+            let item = task.action.item(url).map_err(|why| Refusal::new(400, "bad_input", why))?;
+            items.push(item);
+        } else if let Some(path) = input {
             let (shared, task) = (Arc::clone(&self.shared), Arc::clone(&task));
             let copied = self.shared.tracker.run(move || super::spool::copy(&shared, &task, &path)).await;
             files.push(copied.ok_or_else(|| Refusal::new(500, "panic", "copying the input panicked"))??);
@@ -237,6 +242,7 @@ impl Operations {
             priority: task.priority,
             files,
             count: 1,
+            items,
             label: format!("manual start of {name}").into_bytes(),
         };
         let (run, jobs, lane) = self.shared.ledger.start(start, self.by(actor, None)).await.map_err(refuse_store)?;
@@ -279,6 +285,11 @@ impl Operations {
         self.shared.touch_status();
         Ok(Paused { by: user, at })
     }
+}
+
+/// Whether an input is a URL and no path.
+fn is_url(text: &str) -> bool {
+    text.starts_with("http://") || text.starts_with("https://")
 }
 
 /// Why a job in this state is not set aside, if it is not.
@@ -340,6 +351,8 @@ fn plan_aside<'a>(shared: &Shared, facts: &'a JobFacts, outcome: Outcome) -> io:
         job: facts.job,
         run: facts.run,
         task: Arc::clone(&facts.task),
+        kind: facts.kind,
+        lane: Arc::clone(&facts.lane),
         ordinal: facts.ordinal,
         attempt: facts.attempt,
         spent: facts.spent,

@@ -3,7 +3,7 @@
 
 use super::shared::Shared;
 use super::worker;
-use crate::model::job::Claimed;
+use crate::model::job::{Claimed, JobKind};
 use crate::model::ledger::{AttemptPlan, Planner};
 use crate::model::{FileType, Placeholder, Task, Template, Vars};
 use std::collections::BTreeSet;
@@ -29,12 +29,14 @@ pub fn target_dirs(shared: &Shared, claimed: &Claimed) -> Vec<PathBuf> {
     let mut dirs: BTreeSet<PathBuf> = claimed.file.iter().map(|f| f.work_dir(claimed.job)).collect();
     let vars = worker::vars(shared, claimed, &task);
     let base = shared.config.load().base.clone();
-    for template in task.action.outputs() {
+    let outputs = if claimed.kind == JobKind::Plan { Vec::new() } else { task.action.outputs() };
+    for template in outputs {
         for path in every_type(template, &vars, Template::expand_path) {
             dirs.extend(base.join(path).parent().map(PathBuf::from));
         }
     }
-    for template in [&task.processed, &task.failed] {
+    let originals = [&task.processed, &task.failed];
+    for template in originals.into_iter().filter(|_| claimed.file.is_some()) {
         let folders = every_type(template, &vars, Template::expand_folder);
         dirs.extend(folders.into_iter().map(|path| base.join(path)));
     }
@@ -64,11 +66,13 @@ pub fn facts(task: &Task) -> (crate::model::ledger::TaskFacts, crate::kernel::La
         after,
         priority: task.priority,
         on_interrupt: task.on_interrupt,
+        planned: task.action.is_planned(),
     };
     let lane = crate::kernel::LaneSpec {
         task: Arc::clone(&task.name),
         concurrency: task.concurrency,
         priority: task.priority,
+        waits_for: task.action.waits_for(),
     };
     (facts, lane)
 }

@@ -190,6 +190,7 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
         let first = report.rejects.iter().take(Failure::CAUSES_MAX);
         decision.rejects = first.cloned().map(Detail::bounded).collect();
         note.clone_from(&report.note);
+        decision.call = report.call;
     }
     let earlier = left.earlier && goes_on;
     let mut prepared = Prepared { decision, claimed, task, vars, held, taken, drop, kept, earlier, note };

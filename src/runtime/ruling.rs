@@ -1,5 +1,6 @@
 //! What an ended attempt comes to, as a pure function of its result, the task's policy and what is left of the budget.
 
+use crate::model::action::network::HOST_CLOSED;
 use crate::model::action::{OUTPUT_BUSY, Report, Stop};
 use crate::model::{Failure, FailureClass, JobId, Millis, OnInterrupt, RetryPolicy};
 use std::time::Duration;
@@ -64,6 +65,10 @@ pub fn rule(policy: &Policy<'_>, result: Result<Report, Failure>, stop: Option<S
             retry_or_fail(policy, timeout, now)
         }
         None if failure.code == OUTPUT_BUSY => Ruling::Wait(failure.message, now.plus(BUSY_RETRY)),
+        None if failure.code == HOST_CLOSED => {
+            let at = failure.not_before.unwrap_or_else(|| now.plus(BUSY_RETRY));
+            Ruling::Wait(failure.message, at)
+        }
         None => retry_or_fail(policy, failure, now),
     }
 }
@@ -81,6 +86,8 @@ pub fn interrupted(policy: &Policy<'_>, why: &str) -> Ruling {
 fn retry_or_fail(policy: &Policy<'_>, failure: Failure, now: Millis) -> Ruling {
     if failure.class.is_retried() && policy.spent < policy.retry.attempts {
         let at = now.plus(policy.retry.delay(policy.job, policy.attempt, policy.spent));
+        // Who was asked to come back later does not come sooner.
+        let at = failure.not_before.map_or(at, |asked| asked.max(at));
         Ruling::Retry(failure, at)
     } else {
         Ruling::Fail(failure, true)
@@ -118,6 +125,15 @@ mod tests {
         let ruling = Ruling::Wait("another job is writing /out/a".into(), Millis(6000));
         assert_eq!(ruled(9, busy.clone(), None, OnInterrupt::Fail), ruling);
         assert_eq!(ruled(9, busy, Some(Stop::Cancel), OnInterrupt::Fail), Ruling::Cancel);
+    }
+
+    #[test]
+    fn who_was_asked_to_come_later_does_not_come_sooner() {
+        let asked = |at| Failure { not_before: Some(Millis(at)), ..Failure::transient("http_status", "503") };
+        assert_eq!(ruled(1, asked(9000), None, OnInterrupt::Retry), Ruling::Retry(asked(9000), Millis(9000)));
+        assert_eq!(ruled(1, asked(1500), None, OnInterrupt::Retry), Ruling::Retry(asked(1500), Millis(3000)));
+        let closed = Failure { not_before: Some(Millis(9000)), ..Failure::transient(HOST_CLOSED, "a asks for 8 s") };
+        assert_eq!(ruled(9, closed, None, OnInterrupt::Retry), Ruling::Wait("a asks for 8 s".into(), Millis(9000)));
     }
 
     #[test]

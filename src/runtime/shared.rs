@@ -1,7 +1,9 @@
 //! What the parts of a running supervisor share.
 
+use super::hosts::Gate;
 use super::memory::Budget;
 use super::meter::Meter;
+use super::network::LazyAnswers;
 use super::placing::Stuck;
 use super::roots::Roots;
 use super::spawn::Tracker;
@@ -74,6 +76,10 @@ pub struct Shared {
     pub names: Arc<Names>,
     /// The memory that all jobs have together.
     pub memory: Arc<Budget>,
+    /// The gate before every request.
+    pub gate: Arc<Gate>,
+    /// Answers that were fetched before.
+    pub answers: LazyAnswers,
     /// To the loop.
     pub events: mpsc::Sender<Event>,
     /// Decided jobs that cannot be put in their place yet.

@@ -148,6 +148,9 @@ fn changes(old: &Config, new: &Config) -> Vec<String> {
     if old.workers != new.workers {
         out.push(format!("workers {} -> {}", old.workers, new.workers));
     }
+    if old.connections != new.connections {
+        out.push(format!("connections {} -> {}", old.connections, new.connections));
+    }
     if old.memory != new.memory {
         out.push(format!("memory {} -> {} bytes", text::count(old.memory), text::count(new.memory)));
     }
@@ -233,6 +236,8 @@ pub(super) fn share(
         roots: super::roots::Roots::default(),
         names: Arc::new(Names::default()),
         memory: super::memory::Budget::new(config.memory),
+        gate: Arc::new(super::hosts::Gate::new(Arc::clone(&clock))),
+        answers: super::network::LazyAnswers::default(),
         events,
         stuck: super::placing::Stuck::default(),
         live: Mutex::new(HashMap::new()),
@@ -291,6 +296,7 @@ impl Supervisor {
         let tracker = Arc::clone(&shared.tracker);
         tracker.task("signals", Box::pin(super::signals::run(control.clone(), stop.clone())));
         tracker.task("ticks", Box::pin(ticks::run(Arc::clone(&shared), tick_tx, stop.clone())));
+        tracker.task("gate", Box::pin(super::network::run(Arc::clone(&shared), stop.clone())));
         tracker.task("housekeeping", Box::pin(housekeeping::run(Arc::clone(&shared), stop.clone())));
         let closing = served.clone();
         tracker.task(

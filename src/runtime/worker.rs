@@ -4,13 +4,16 @@
 use super::desk::{JobDesk, Left};
 use super::keep::Identity;
 use super::pipeline::Pipeline;
+use super::planning;
 use super::ruling;
 use super::shared::{Event, Live, Shared};
 use super::stop::StopSwitch;
 use super::take::{self, Take, Taken};
 use crate::kernel::Input;
-use crate::model::action::{BoxFuture, FileType, Input as FileInput, JobOrder, Level, Report, Stop, Work};
-use crate::model::job::Claimed;
+use crate::model::action::{
+    BoxFuture, FileType, Input as FileInput, JobOrder, Level, PlanOrder, Report, Stop, WaitsFor, Work,
+};
+use crate::model::job::{Claimed, JobKind};
 use crate::model::{Failure, FailureClass, Millis, Task, Vars, crash, text};
 use futures_util::FutureExt;
 use std::any::Any;
@@ -66,6 +69,11 @@ pub fn start(shared: &Arc<Shared>, pipeline: Pipeline, claimed: Claimed, task: A
     use crate::model::ports::Spawner;
     let shared = Arc::clone(shared);
     let tracker = Arc::clone(&shared.tracker);
+    // Nothing of it blocks, and a thread for each of them is what there is not.
+    if claimed.kind == JobKind::Item && task.action.waits_for() == WaitsFor::Network {
+        tracker.task("attempt", Box::pin(call(shared, pipeline, claimed, task, live)));
+        return;
+    }
     tracker.blocking(Box::new(move || {
         let began = Instant::now();
         let desk = Arc::new(JobDesk::new(Arc::clone(&shared), claimed.clone(), Arc::clone(&live)));
@@ -93,6 +101,63 @@ pub fn start(shared: &Arc<Shared>, pipeline: Pipeline, claimed: Claimed, task: A
     }));
 }
 
+/// An attempt that waits for the network: it has no file, and what it does that blocks it does elsewhere.
+async fn call(shared: Arc<Shared>, pipeline: Pipeline, claimed: Claimed, task: Arc<Task>, live: Arc<Live>) {
+    let began = Instant::now();
+    let desk = Arc::new(JobDesk::new(Arc::clone(&shared), claimed.clone(), Arc::clone(&live)));
+    let caught = std::panic::catch_unwind(AssertUnwindSafe(|| prepare_call(&shared, &claimed, &task, &desk, &live)));
+    let (work, vars) = caught.unwrap_or_else(|p| {
+        let failure = panicked(&payload(p.as_ref()));
+        (Err(failure), Vars::default())
+    });
+    let attempt = Attempt { shared, pipeline, claimed, task, vars, began };
+    match work {
+        Ok(work) => attempt.run(work, None, desk, live).await,
+        Err(failure) => {
+            let end = worked(Err(failure), live.stop.reason(), None, &desk);
+            attempt.over(end).await;
+        }
+    }
+}
+
+fn prepare_call(
+    shared: &Shared,
+    claimed: &Claimed,
+    task: &Arc<Task>,
+    desk: &Arc<JobDesk>,
+    live: &Live,
+) -> (Result<BoxFuture<Result<Report, Failure>>, Failure>, Vars) {
+    let vars = vars(shared, claimed, task);
+    if live.stop.reason().is_some() {
+        return (Err(Failure::transient(ruling::NOT_BEGUN, "stopped before it began")), vars);
+    }
+    desk.identify(Identity { config_hash: task.config_hash.clone(), facts: None });
+    let order = order(shared, claimed, vars.clone(), None, desk);
+    let work = match Arc::clone(&task.action).work(order) {
+        Work::Async(work) => Ok(work),
+        Work::Blocking(_) => Err(Failure::permanent("internal", "work on the network must not block")),
+    };
+    (work, vars)
+}
+
+fn order(shared: &Shared, claimed: &Claimed, vars: Vars, input: Option<FileInput>, desk: &Arc<JobDesk>) -> JobOrder {
+    let is_item = claimed.kind == JobKind::Item;
+    JobOrder {
+        job: claimed.job,
+        run: claimed.run,
+        attempt: claimed.attempt,
+        planned_at: claimed.planned_at,
+        key: format!("{}-{}-{}", claimed.task, claimed.run, claimed.job),
+        vars,
+        base: shared.config.load().base.clone(),
+        input,
+        item: is_item.then(|| String::from_utf8_lossy(&claimed.label).into_owned()),
+        upstream: claimed.upstream.clone(),
+        scratch: scratch(shared, claimed),
+        desk: Arc::clone(desk) as Arc<dyn crate::model::action::Desk>,
+    }
+}
+
 /// An attempt on its way.
 struct Attempt {
     shared: Arc<Shared>,
@@ -116,7 +181,10 @@ impl Attempt {
         crash::point("s4.after_work");
         remove_scratch(&scratch(&self.shared, &self.claimed));
         let result = checked(result, &mut taken);
-        let end = worked(result, live.stop.reason(), taken, &desk);
+        self.over(worked(result, live.stop.reason(), taken, &desk)).await;
+    }
+
+    async fn over(self, end: End) {
         let (shared, pipeline) = (Arc::clone(&self.shared), self.pipeline.clone());
         let (event, ended) = self.end(end);
         shared.tell(event).await;
@@ -134,6 +202,9 @@ impl Attempt {
     fn end(self, end: End) -> (Event, Ended) {
         let Self { shared, claimed, task, vars, began, .. } = self;
         shared.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&claimed.job);
+        if !claimed.lane.is_empty() {
+            shared.gate.ended(&claimed.lane);
+        }
         let event = Event::Kernel(Input::Ended { job: claimed.job, took: began.elapsed() });
         (event, Ended { claimed, task, end, vars, at: shared.now() })
     }
@@ -175,20 +246,13 @@ fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<J
     }
     desk.identify(Identity { config_hash: task.config_hash.clone(), facts: taken.as_ref().map(|t| t.facts) });
     let large = taken.as_ref().is_some_and(|t| t.facts.size >= super::sync::LARGE);
-    let order = JobOrder {
-        job: claimed.job,
-        run: claimed.run,
-        attempt: claimed.attempt,
-        planned_at: claimed.planned_at,
-        vars: vars.clone(),
-        base: shared.config.load().base.clone(),
-        input,
-        upstream: claimed.upstream.clone(),
-        scratch: scratch(shared, claimed),
-        desk: Arc::clone(desk) as Arc<dyn crate::model::action::Desk>,
-    };
     crash::point("s4.before_work");
-    let begun = std::panic::catch_unwind(AssertUnwindSafe(|| Arc::clone(&task.action).work(order)));
+    let begun = if claimed.kind == JobKind::Plan {
+        Ok(plan_work(shared, claimed, task, input, desk))
+    } else {
+        let order = order(shared, claimed, vars.clone(), input, desk);
+        std::panic::catch_unwind(AssertUnwindSafe(|| Arc::clone(&task.action).work(order)))
+    };
     match begun.unwrap_or_else(|p| Work::Blocking(Box::new(move || Err(panicked(&payload(p.as_ref())))))) {
         Work::Async(work) => {
             if let Err(e) = DirBuilder::new().mode(0o700).recursive(true).create(scratch(shared, claimed)) {
@@ -209,6 +273,26 @@ fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<J
     }
 }
 
+/// The work of the job that plans its run. The claimed file, if there is one, is read like an output of an upstream run.
+fn plan_work(
+    shared: &Arc<Shared>,
+    claimed: &Claimed,
+    task: &Arc<Task>,
+    input: Option<FileInput>,
+    desk: &Arc<JobDesk>,
+) -> Work {
+    let files = input.map_or_else(|| claimed.upstream.clone(), |file| vec![file.path]);
+    let order = PlanOrder {
+        planned_at: claimed.planned_at,
+        timezone: task.timezone,
+        base: shared.config.load().base.clone(),
+        upstream: files,
+    };
+    let (shared, claimed, desk) = (Arc::clone(shared), claimed.clone(), Arc::clone(desk));
+    let action = Arc::clone(&task.action);
+    Work::Blocking(Box::new(move || planning::plan(&shared, &action, &claimed, &order, &*desk)))
+}
+
 /// S4 afterwards, also when the work failed: what is set aside is what lies in WORK then.
 fn checked(result: Result<Report, Failure>, taken: &mut Option<Box<Taken>>) -> Result<Report, Failure> {
     let checked = taken.as_mut().map_or(Ok(()), |t| t.check());
@@ -225,6 +309,8 @@ fn worked(result: Result<Report, Failure>, stop: Option<Stop>, taken: Option<Box
 /// The values that names are made of.
 pub fn vars(shared: &Shared, claimed: &Claimed, task: &Task) -> Vars {
     let name = claimed.file.as_ref().map(|f| f.name.clone()).unwrap_or_default();
+    let is_item = claimed.kind == JobKind::Item;
+    let name = if is_item { task.action.item_name(&String::from_utf8_lossy(&claimed.label)) } else { name };
     Vars {
         file_type: FileType::by_name(&name).unwrap_or(FileType::Other).name(),
         name,
@@ -232,8 +318,8 @@ pub fn vars(shared: &Shared, claimed: &Claimed, task: &Task) -> Vars {
         date: crate::clock::date_in(claimed.planned_at, task.timezone),
         run: claimed.run.0,
         job: claimed.job.0,
-        n: claimed.ordinal + 1,
-        host: shared.host.clone(),
+        n: claimed.n(),
+        host: if claimed.lane.is_empty() { shared.host.clone() } else { claimed.lane.to_string() },
         ..Vars::default()
     }
 }

@@ -3,15 +3,19 @@
 
 use super::rows::{IN, OUT, blob, job_file, path, signed};
 use super::txn::Txn;
-use crate::model::job::{Claimed, JobFile};
-use crate::model::ledger::{Claim, ClaimAnswer, LaneHint, StoreError};
+use crate::model::job::{Claimed, JobFile, JobKind};
+use crate::model::ledger::{Allow, Allowance, Claim, ClaimAnswer, LaneHint, StoreError};
 use crate::model::{JobId, JobState, Millis, RunId};
 use rusqlite::OptionalExtension;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Most outputs of an upstream run handed to a job; `{inputs_file}` lists no more than this.
 const UPSTREAM_MAX: i64 = 100_000;
+
+/// Most lanes that one claim looks at; the next claim goes on behind them.
+const LANES_MAX: u32 = 512;
 
 /// Most waiting jobs queued in one operation, so that no commit takes long; the hint says that more are due.
 pub(super) const DUE_MAX: i64 = 2000;
@@ -19,9 +23,11 @@ pub(super) const DUE_MAX: i64 = 2000;
 pub(super) const CANDIDATES: &str =
     "SELECT j.id, j.run, j.ordinal, j.attempt, j.spent, j.input_label, r.planned_at, r.upstream,
             f.root, f.path, f.name, f.dev, f.ino, f.size, f.mtime_ns, j.cancel_action IS NOT NULL,
-            EXISTS (SELECT 1 FROM checkpoint c WHERE c.job = j.id)
+            EXISTS (SELECT 1 FROM checkpoint c WHERE c.job = j.id), j.kind, j.lane
      FROM job j JOIN run r ON r.id = j.run LEFT JOIN job_file f ON f.job = j.id AND f.dir = 0 AND f.ord = 0
-     WHERE j.task = ?1 AND j.state = 1 ORDER BY j.priority DESC, j.id LIMIT ?2";
+     WHERE j.task = ?1 AND j.lane = ?3 AND j.state = 1 ORDER BY j.priority DESC, j.id LIMIT ?2";
+/// The lane of a task after this one, in the order of their names, that has a queued job.
+pub(super) const NEXT_LANE: &str = "SELECT min(lane) FROM job WHERE task = ?1 AND state = 1 AND lane > ?2";
 pub(super) const UPSTREAM: &str = "SELECT f.path FROM job j JOIN job_file f ON f.job = j.id AND f.dir = ?2
      WHERE j.run = ?1 AND j.state = 4 ORDER BY j.ordinal, f.ord LIMIT ?3";
 pub(super) const PROMOTE: &str = "UPDATE job SET state = 1, rank = 3, not_before = NULL, held = NULL, rev = ?3
@@ -34,7 +40,21 @@ impl Txn<'_> {
         let task = self.task_id(&claim.task)?;
         let running = self.state.count(task, JobState::Running.code());
         let room = (i64::from(claim.running_limit) - running).clamp(0, i64::from(claim.max));
-        let mut jobs = self.candidates(task, room)?;
+        let mut again = None;
+        let mut jobs = match &claim.allow {
+            None => {
+                let jobs = self.candidates(task, "", room)?;
+                let has_more = self.state.count(task, JobState::Queued.code()) > signed(jobs.len() as u64);
+                // Left over from a time when the task had lanes.
+                if i64::try_from(jobs.len()).unwrap_or(room) < room && has_more {
+                    let any: Allow = Arc::new(|_| Allowance { jobs: u32::MAX, again: None });
+                    self.by_lane(task, room, &any, &mut again)?
+                } else {
+                    jobs
+                }
+            }
+            Some(allow) => self.by_lane(task, room, allow, &mut again)?,
+        };
         for (claimed, upstream) in &mut jobs {
             if let Some(run) = upstream {
                 claimed.upstream = self.upstream_outputs(*run)?;
@@ -42,13 +62,48 @@ impl Txn<'_> {
             self.take(task, claimed, claim)?;
         }
         let jobs = jobs.into_iter().map(|(claimed, _)| claimed).collect();
-        Ok(ClaimAnswer { jobs, lane: self.hint(task)? })
+        Ok(ClaimAnswer { jobs, again, lane: self.hint(task)? })
     }
 
-    fn candidates(&self, task: i64, room: i64) -> Result<Vec<(Claimed, Option<RunId>)>, StoreError> {
+    /// Jobs of several lanes, as many of each as may be claimed. Lanes take turns: the next claim begins behind the last
+    /// one served. Jobs without a lane come first.
+    fn by_lane(
+        &mut self,
+        task: i64,
+        room: i64,
+        allow: &Allow,
+        again: &mut Option<Millis>,
+    ) -> Result<Vec<(Claimed, Option<RunId>)>, StoreError> {
+        let mut jobs = self.candidates(task, "", room)?;
+        let begin = self.state.lane_of_turn(task);
+        let (mut lane, mut is_round, mut looked) = (begin.clone(), false, 0);
+        while i64::try_from(jobs.len()).unwrap_or(room) < room && looked < LANES_MAX {
+            let next: Option<String> = self.sql(NEXT_LANE)?.query_row((task, &lane), |r| r.get(0))?;
+            match next {
+                // All the way round.
+                None if is_round || begin.is_empty() => break,
+                Some(next) if is_round && next > begin => break,
+                None => (lane, is_round) = (String::new(), true),
+                Some(next) => {
+                    lane = next;
+                    looked += 1;
+                    let left = room - i64::try_from(jobs.len()).unwrap_or(room);
+                    let allowed = allow(&lane);
+                    *again = (*again).into_iter().chain(allowed.again).min();
+                    if allowed.jobs > 0 {
+                        jobs.extend(self.candidates(task, &lane, left.min(i64::from(allowed.jobs)))?);
+                    }
+                }
+            }
+        }
+        self.state.turn(task, lane);
+        Ok(jobs)
+    }
+
+    fn candidates(&self, task: i64, lane: &str, room: i64) -> Result<Vec<(Claimed, Option<RunId>)>, StoreError> {
         let name = self.task_name(task);
         let mut select = self.sql(CANDIDATES)?;
-        let rows = select.query_map((task, room), |r| {
+        let rows = select.query_map((task, room, lane), |r| {
             let claimed = Claimed {
                 job: r.get(0)?,
                 run: r.get(1)?,
@@ -62,6 +117,8 @@ impl Txn<'_> {
                 upstream: Vec::new(),
                 cancelled: r.get(15)?,
                 checkpoint: r.get(16)?,
+                kind: JobKind::from_code(r.get(17)?).unwrap_or_default(),
+                lane: r.get::<_, String>(18)?.into(),
             };
             Ok((claimed, r.get(7)?))
         })?;

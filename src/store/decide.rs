@@ -3,7 +3,7 @@
 use super::rows::{FAILED, IN, OUT, PROCESSED, RECORD, amount, blob, signed};
 use super::txn::Txn;
 use crate::model::job::Move;
-use crate::model::ledger::{DecideAnswer, Decided, Decision, Fence, OutputRecord, StoreError, Verdict};
+use crate::model::ledger::{DecideAnswer, Decided, Decision, Fence, OutputRecord, Settled, StoreError, Verdict};
 use crate::model::{Failure, FailureClass, JobId, JobState, Millis, Outcome};
 use rusqlite::OptionalExtension;
 use std::os::unix::ffi::OsStrExt;
@@ -26,14 +26,20 @@ impl Txn<'_> {
         let mut answer = DecideAnswer::default();
         let mut tasks = Vec::new();
         for decision in batch {
-            answer.decided.push(self.decide_one(decision, &mut tasks)?);
+            let decided = self.decide_one(decision, &mut tasks, &mut answer.settled)?;
+            answer.decided.push(decided);
         }
         answer.lanes = self.hints(tasks)?;
         Ok(answer)
     }
 
     /// Decides one job; `touched` gets the tasks whose lanes changed.
-    fn decide_one(&mut self, d: &Decision, touched: &mut Vec<i64>) -> Result<Decided, StoreError> {
+    fn decide_one(
+        &mut self,
+        d: &Decision,
+        touched: &mut Vec<i64>,
+        settled: &mut Vec<Settled>,
+    ) -> Result<Decided, StoreError> {
         let Some(row) = self.job_row(d.job)? else { return Ok(Decided::Lost) };
         let places = matches!(d.verdict, Verdict::Place { .. });
         let holds = match d.fence {
@@ -64,7 +70,7 @@ impl Txn<'_> {
         let charged = d.charged && matches!(d.verdict, Verdict::Place { .. } | Verdict::Retry { .. });
         let spent = if charged || matches!(d.fence, Fence::Rev(_)) { row.spent } else { row.spent.saturating_sub(1) };
         let state = match &d.verdict {
-            Verdict::Place { .. } => self.place(d, &row, spent, touched)?,
+            Verdict::Place { .. } => self.place(d, &row, spent, (touched, settled))?,
             Verdict::Retry { failure, at } => {
                 self.end_attempt(d, "retry", Some(failure), charged)?;
                 self.wait(d, &row, spent, *at, None)?;
@@ -117,7 +123,13 @@ impl Txn<'_> {
         Ok(())
     }
 
-    fn place(&mut self, d: &Decision, row: &Row, spent: u32, touched: &mut Vec<i64>) -> Result<JobState, StoreError> {
+    fn place(
+        &mut self,
+        d: &Decision,
+        row: &Row,
+        spent: u32,
+        (touched, settled): (&mut Vec<i64>, &mut Vec<Settled>),
+    ) -> Result<JobState, StoreError> {
         let Verdict::Place { outcome, failure, moves, original, record, reason } = &d.verdict else {
             return Err(StoreError::Fault("not a placing".into()));
         };
@@ -162,8 +174,9 @@ impl Txn<'_> {
             self.sql("INSERT OR IGNORE INTO action_job(job, action) VALUES (?1, ?2)")?.execute((d.job, action))?;
         }
         if moves.is_empty() {
-            if let Some((_, started)) = self.finish_one(d.job, d.at)? {
-                touched.extend(started);
+            if let Some(finished) = self.finish_one(d.job, d.at)? {
+                touched.extend(finished.started);
+                settled.extend(finished.settled);
             }
             return Ok(outcome.state());
         }
@@ -231,10 +244,12 @@ impl Txn<'_> {
     ) -> Result<(), StoreError> {
         let Fence::Attempt(n) = d.fence else { return Ok(()) };
         let error = failure.and_then(|f| serde_json::to_string(f).ok());
+        let call = d.call.or_else(|| failure.and_then(|f| f.call));
+        let call = call.and_then(|c| serde_json::to_string(&c).ok());
         let rejects = (!d.rejects.is_empty()).then(|| serde_json::to_string(&d.rejects).ok()).flatten();
         self.sql(
             "UPDATE attempt SET ended_at = coalesce(ended_at, ?3), outcome = CASE outcome WHEN 'crashed' THEN outcome ELSE ?4 END, class = ?5, code = ?6, charged = ?7, exit = ?8, error = ?9,
-                    log_head = ?10, log_ref = ?11, rejects = ?12 WHERE job = ?1 AND n = ?2",
+                    log_head = ?10, log_ref = ?11, rejects = ?12, call = ?13 WHERE job = ?1 AND n = ?2",
         )?
         .execute((
             d.job,
@@ -249,6 +264,7 @@ impl Txn<'_> {
             d.log_head.as_deref(),
             d.log_ref.as_deref().map(blob),
             rejects,
+            call,
         ))?;
         Ok(())
     }
@@ -273,7 +289,9 @@ impl Txn<'_> {
     /// A failed job of a settled run is taken up again: the run is open again.
     pub(super) fn reopen_run(&self, job: JobId) -> Result<(), StoreError> {
         self.sql(
-            "UPDATE run SET open = open + 1, failed = max(failed - 1, 0), state = 2, settled_at = NULL WHERE id = (SELECT run FROM job WHERE id = ?1)",
+            "UPDATE run SET open = open + 1, failed = max(failed - 1, 0), settled_at = NULL,
+               state = CASE WHEN (SELECT kind FROM job WHERE id = ?1) = 1 THEN 1 ELSE 2 END,
+               total = total - ((SELECT kind FROM job WHERE id = ?1) = 1) WHERE id = (SELECT run FROM job WHERE id = ?1)",
         )?
         .execute([job])?;
         Ok(())

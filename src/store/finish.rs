@@ -1,9 +1,10 @@
 //! S9: everything is in its place. Counts, the run and what follows it change in the same commit.
 
-use super::land::NewJob;
+use super::land::{NewJob, NewRun};
 use super::rows::unsigned;
 use super::txn::Txn;
-use crate::model::ledger::{FinishAnswer, Over, StoreError};
+use crate::model::job::JobKind;
+use crate::model::ledger::{FinishAnswer, Over, Settled, StoreError};
 use crate::model::{AfterOn, JobId, JobState, Millis, RunId, RunState};
 use rusqlite::OptionalExtension;
 
@@ -16,6 +17,15 @@ struct Tally {
     ok: i64,
     failed: i64,
     skipped: i64,
+}
+
+/// What came of a job that is in its place.
+pub(super) struct Finished {
+    pub over: Over,
+    /// Its run, where it has settled and had more jobs.
+    pub settled: Option<Settled>,
+    /// Tasks that got follow-on work.
+    pub started: Vec<i64>,
 }
 
 impl Tally {
@@ -50,46 +60,60 @@ impl Txn<'_> {
         let mut answer = FinishAnswer::default();
         let mut tasks = Vec::new();
         for &job in jobs {
-            if let Some((over, started)) = self.finish_one(job, now)? {
-                answer.over.push(over);
-                tasks.extend(started);
+            if let Some(finished) = self.finish_one(job, now)? {
+                answer.over.push(finished.over);
+                answer.settled.extend(finished.settled);
+                tasks.extend(finished.started);
             }
         }
         answer.lanes = self.hints(tasks)?;
         Ok(answer)
     }
 
-    /// Finishes one job; answers it and the tasks that got follow-on work.
-    pub(super) fn finish_one(&mut self, job: JobId, now: Millis) -> Result<Option<(Over, Vec<i64>)>, StoreError> {
+    /// Finishes one job, its run if it was the last of it, and starts what follows the run.
+    pub(super) fn finish_one(&mut self, job: JobId, now: Millis) -> Result<Option<Finished>, StoreError> {
         let row = self
             .sql(
                 "UPDATE job SET state = outcome, rank = CASE outcome WHEN 5 THEN 0 ELSE 4 END, finished_at = ?2, owner = NULL,
                         cancel_action = NULL, rev = ?3
-                 WHERE id = ?1 AND state = 3 RETURNING task, outcome, spent, run, bytes_in, bytes_out",
+                 WHERE id = ?1 AND state = 3 RETURNING task, outcome, spent, run, bytes_in, bytes_out, kind",
             )?
             .query_row((job, now, self.state.rev + 1), |r| {
                 let sizes: [Option<i64>; 2] = [r.get(4)?, r.get(5)?];
                 let bytes = sizes.into_iter().flatten().fold(0_u64, |sum, n| sum.saturating_add(unsigned(n)));
-                Ok((r.get::<_, i64>(0)?, r.get::<_, JobState>(1)?, r.get::<_, u32>(2)?, r.get::<_, RunId>(3)?, bytes))
+                let kind = JobKind::from_code(r.get(6)?).unwrap_or_default();
+                let run: RunId = r.get(3)?;
+                Ok((r.get::<_, i64>(0)?, r.get::<_, JobState>(1)?, r.get::<_, u32>(2)?, run, bytes, kind))
             })
             .optional()?;
-        let Some((task, state, spent, run, bytes)) = row else { return Ok(None) };
+        let Some((task, state, spent, run, bytes, kind)) = row else { return Ok(None) };
         self.bump();
         self.sql("DELETE FROM move WHERE job = ?1")?.execute([job])?;
         self.moved(task, (JobState::Placing, spent), (state, spent));
-        let started = self.settle_run(run, state, now)?;
         let over = Over { job, task: self.task_name(task), state, bytes };
-        Ok(Some((over, started)))
+        let mut finished = Finished { over, settled: None, started: Vec::new() };
+        self.settle_run(run, (kind, state), now, &mut finished)?;
+        Ok(Some(finished))
     }
 
-    fn settle_run(&mut self, run: RunId, state: JobState, now: Millis) -> Result<Vec<i64>, StoreError> {
-        let one = |s: JobState| i64::from(state == s);
+    /// A plan that did its work is none of the jobs that its run is about; one that did not is.
+    fn settle_run(
+        &mut self,
+        run: RunId,
+        (kind, state): (JobKind, JobState),
+        now: Millis,
+        finished: &mut Finished,
+    ) -> Result<(), StoreError> {
+        let is_plan = kind == JobKind::Plan;
+        let one = |s: JobState| i64::from(state == s && !(is_plan && s == JobState::Succeeded));
+        let more = i64::from(is_plan && state != JobState::Succeeded);
         let tally = self
             .sql(
-                "UPDATE run SET open = max(open - 1, 0), ok = ok + ?2, failed = failed + ?3, skipped = skipped + ?4 WHERE id = ?1
+                "UPDATE run SET open = max(open - 1, 0), ok = ok + ?2, failed = failed + ?3, skipped = skipped + ?4, total = total + ?5,
+                   state = CASE WHEN state = 1 AND ?6 THEN 2 ELSE state END WHERE id = ?1
                  RETURNING task, open, total, ok, failed, skipped",
             )?
-            .query_row((run, one(JobState::Succeeded), one(JobState::Failed), one(JobState::Skipped)), |r| {
+            .query_row((run, one(JobState::Succeeded), one(JobState::Failed), one(JobState::Skipped), more, is_plan), |r| {
                 Ok(Tally {
                     run,
                     task: r.get(0)?,
@@ -101,16 +125,23 @@ impl Txn<'_> {
                 })
             })
             .optional()?;
-        let Some(tally) = tally else { return Ok(Vec::new()) };
-        if tally.open > 0 {
-            return Ok(Vec::new());
-        }
+        let Some(tally) = tally.filter(|t| t.open == 0) else { return Ok(()) };
         self.sql("UPDATE run SET state = ?2, settled_at = ?3 WHERE id = ?1")?.execute((
             run,
             tally.state().code(),
             now,
         ))?;
-        self.start_followers(&tally, now)
+        let amount = |n: i64| u64::try_from(n).unwrap_or(0);
+        finished.settled = (tally.total > 1).then(|| Settled {
+            run,
+            task: self.task_name(tally.task),
+            state: tally.state(),
+            total: amount(tally.total),
+            ok: amount(tally.ok),
+            failed: amount(tally.failed),
+        });
+        finished.started = self.start_followers(&tally, now)?;
+        Ok(())
     }
 
     /// Starts the tasks that run after this one, once per upstream run: at the first settle that meets their condition.
@@ -129,13 +160,17 @@ impl Txn<'_> {
             if fired {
                 continue;
             }
-            let run = self.insert_run(task, "after", now, 1, Some(tally.run))?;
+            let kind = self.first_kind(task);
+            let upstream = Some(tally.run);
+            let run = self.insert_run(&NewRun { task, trigger: "after", at: now, jobs: 1, kind, upstream })?;
             let priority = self.state.tables.tasks.get(&task).map_or(0, |t| t.priority);
             let label = format!("after {} run {}", self.task_name(tally.task), tally.run);
             self.insert_job(&NewJob {
                 run,
                 ordinal: 0,
                 task,
+                kind,
+                lane: "",
                 priority,
                 label: label.as_bytes(),
                 bytes_in: None,

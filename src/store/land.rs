@@ -2,7 +2,7 @@
 
 use super::rows::{IN, OUT, amount, blob, signed};
 use super::txn::Txn;
-use crate::model::job::Landed;
+use crate::model::job::{JobKind, Landed};
 use crate::model::ledger::{Landing, LaneHint, Operator, Start, StoreError};
 use crate::model::{JobId, JobState, Millis, RunId, RunState};
 use rusqlite::OptionalExtension;
@@ -16,11 +16,25 @@ pub(super) const NEWEST: &str =
     "SELECT f.dir, f.ino, f.size, f.mtime_ns, j.state, j.finished_at FROM job_file f JOIN job j ON j.id = f.job
      WHERE f.root = ?1 AND f.path = ?2 ORDER BY f.job DESC LIMIT ?3";
 
+/// A run to be inserted.
+pub(super) struct NewRun<'a> {
+    pub task: i64,
+    pub trigger: &'a str,
+    pub at: Millis,
+    /// Jobs that are inserted with it.
+    pub jobs: i64,
+    /// What these are to it.
+    pub kind: JobKind,
+    pub upstream: Option<RunId>,
+}
+
 /// A job to be inserted.
 pub(super) struct NewJob<'a> {
     pub run: RunId,
     pub ordinal: i64,
     pub task: i64,
+    pub kind: JobKind,
+    pub lane: &'a str,
     pub priority: i32,
     pub label: &'a [u8],
     pub bytes_in: Option<u64>,
@@ -42,12 +56,15 @@ impl Txn<'_> {
                 landing.known += 1;
                 continue;
             }
-            let run = self.insert_run(task, "watch", now, 1, None)?;
+            let kind = self.first_kind(task);
+            let run = self.insert_run(&NewRun { task, trigger: "watch", at: now, jobs: 1, kind, upstream: None })?;
             let label = file.root.join(&file.path);
             let job = self.insert_job(&NewJob {
                 run,
                 ordinal: 0,
                 task,
+                kind,
+                lane: "",
                 priority: file.priority,
                 label: blob(&label),
                 bytes_in: Some(file.facts.size),
@@ -64,21 +81,28 @@ impl Txn<'_> {
     /// Starts a task by hand: one run, one job a file, or `count` jobs without a file.
     pub(super) fn start(&mut self, start: &Start, by: &Operator) -> Result<(RunId, Vec<JobId>, LaneHint), StoreError> {
         let task = self.task_id(&start.task)?;
+        let kind = if start.items.is_empty() { self.first_kind(task) } else { JobKind::Item };
         // A run without a job would never settle.
-        let total =
-            if start.files.is_empty() { i64::from(start.count.max(1)) } else { signed(start.files.len() as u64) };
-        let run = self.insert_run(task, "manual", by.at, total, None)?;
+        let total = match kind {
+            JobKind::Item => signed(start.items.len() as u64),
+            _ if start.files.is_empty() => i64::from(start.count.max(1)),
+            _ => signed(start.files.len() as u64),
+        };
+        let run = self.insert_run(&NewRun { task, trigger: "manual", at: by.at, jobs: total, kind, upstream: None })?;
         let mut jobs = Vec::new();
-        for ordinal in 0..total {
-            let file = usize::try_from(ordinal).ok().and_then(|i| start.files.get(i));
+        for at in 0..total {
+            let index = usize::try_from(at).unwrap_or(usize::MAX);
+            let (file, item) = (start.files.get(index), start.items.get(index));
             let landed = file.map(|f| f.root.join(&f.path));
             let label = landed.as_deref().map_or(start.label.as_slice(), blob);
             let job = self.insert_job(&NewJob {
                 run,
-                ordinal,
+                ordinal: at + i64::from(kind == JobKind::Item),
                 task,
+                kind,
+                lane: item.map_or("", |i| &i.lane),
                 priority: start.priority,
-                label,
+                label: item.map_or(label, |i| i.input.as_bytes()),
                 bytes_in: file.map(|f| f.facts.size),
                 at: by.at,
             })?;
@@ -159,20 +183,22 @@ impl Txn<'_> {
         Ok(false)
     }
 
-    /// Inserts an open run.
-    pub(super) fn insert_run(
-        &self,
-        task: i64,
-        trigger: &str,
-        at: Millis,
-        total: i64,
-        upstream: Option<RunId>,
-    ) -> Result<RunId, StoreError> {
+    /// What the first job of a run of this task is to it.
+    pub(super) fn first_kind(&self, task: i64) -> JobKind {
+        let planned = self.state.tables.tasks.get(&task).is_some_and(|t| t.planned);
+        if planned { JobKind::Plan } else { JobKind::Plain }
+    }
+
+    /// Inserts a run that is open, or that its plan is about to expand.
+    pub(super) fn insert_run(&self, new: &NewRun<'_>) -> Result<RunId, StoreError> {
+        // The plan is one of the open jobs, but none of those that the run is about.
+        let (state, total) =
+            if new.kind == JobKind::Plan { (RunState::Expanding, 0) } else { (RunState::Open, new.jobs) };
         self.sql(
             "INSERT OR IGNORE INTO run(task, upstream, trigger, state, planned_at, started_at, total, open)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?6) RETURNING id",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7) RETURNING id",
         )?
-        .query_row((task, upstream, trigger, RunState::Open.code(), at, total), |r| r.get(0))
+        .query_row((new.task, new.upstream, new.trigger, state.code(), new.at, total, new.jobs), |r| r.get(0))
         .optional()?
         .ok_or_else(|| StoreError::Fault("a run for this upstream run exists".into()))
     }
@@ -182,8 +208,8 @@ impl Txn<'_> {
         let rev = self.bump();
         let max = self.state.tables.tasks.get(&new.task).map_or(1, |t| t.max_attempts);
         self.sql(
-            "INSERT INTO job(run, ordinal, task, priority, state, rank, max_spent, input_label, rev, created_at, bytes_in)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO job(run, ordinal, task, priority, state, rank, max_spent, input_label, rev, created_at, bytes_in, kind, lane)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute((
             new.run,
@@ -197,6 +223,8 @@ impl Txn<'_> {
             rev,
             new.at,
             new.bytes_in.map(amount),
+            new.kind.code(),
+            new.lane,
         ))?;
         let job = JobId(self.last_id());
         self.entered(new.task, JobState::Queued);

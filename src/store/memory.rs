@@ -12,6 +12,7 @@ pub(super) struct TaskState {
     pub name: TaskName,
     pub max_attempts: u32,
     pub priority: i32,
+    pub planned: bool,
 }
 
 /// What changes rarely, and as a whole.
@@ -35,6 +36,8 @@ pub(super) struct State {
     dirty: BTreeSet<(i64, i64)>,
     undo: Vec<((i64, i64), i64)>,
     flushed_rev: i64,
+    /// The lane that was served last, by task. Only about who comes next: it may be wrong after a rollback.
+    turns: HashMap<i64, String>,
 }
 
 /// A point to go back to.
@@ -60,9 +63,17 @@ impl State {
             let (id, name, max_attempts) = row?;
             let name: TaskName = name.into();
             tables.names.insert(Arc::clone(&name), id);
-            tables.tasks.insert(id, TaskState { name, max_attempts, priority: 0 });
+            tables.tasks.insert(id, TaskState { name, max_attempts, priority: 0, planned: false });
         }
-        Ok(Self { rev, tables: Arc::new(tables), counts, dirty: BTreeSet::new(), undo: Vec::new(), flushed_rev: rev })
+        Ok(Self {
+            rev,
+            tables: Arc::new(tables),
+            counts,
+            dirty: BTreeSet::new(),
+            undo: Vec::new(),
+            flushed_rev: rev,
+            turns: HashMap::new(),
+        })
     }
 
     pub(super) fn mark(&self) -> Mark {
@@ -109,6 +120,16 @@ impl State {
     /// Jobs of all tasks in a slot.
     pub(super) fn count_all(&self, slot: i64) -> i64 {
         self.counts.iter().filter(|((_, s), _)| *s == slot).map(|(_, n)| n).sum()
+    }
+
+    /// The lane of a task that was served last.
+    pub(super) fn lane_of_turn(&self, task: i64) -> String {
+        self.turns.get(&task).cloned().unwrap_or_default()
+    }
+
+    /// This lane was served.
+    pub(super) fn turn(&mut self, task: i64, lane: String) {
+        self.turns.insert(task, lane);
     }
 
     pub(super) fn add(&mut self, task: i64, slot: i64, delta: i64) {

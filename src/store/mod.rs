@@ -5,9 +5,11 @@
 //! that knows SQL. It refuses to open a damaged file, a file of another program or of a newer version, and never
 //! starts empty where a database is missing its main file.
 
+pub mod answers;
 mod checkpoint;
 mod claim;
 mod decide;
+mod expand;
 mod finish;
 mod land;
 mod memory;
@@ -31,10 +33,11 @@ pub use schema::SCHEMA;
 pub use writer::Class;
 
 use crate::error::Fatal;
+use crate::model::action::network::Item;
 use crate::model::job::{JobFile, Landed, Move};
 use crate::model::ledger::{
-    Checkpoint, Claim, ClaimAnswer, DecideAnswer, Decision, FinishAnswer, JobFacts, Keep, Landing, LaneHint, Ledger,
-    Leftovers, LiveFile, Operator, Reply, Start, StoreError, TaskFacts,
+    Checkpoint, Claim, ClaimAnswer, ClosedLane, DecideAnswer, Decision, FinishAnswer, JobFacts, Keep, Landing,
+    LaneHint, Ledger, Leftovers, LiveFile, Operator, Planned, Reply, Start, StoreError, TaskFacts,
 };
 use crate::model::view::{Done, Selection};
 use crate::model::{Filter, JobId, Millis, RunId, SelectionId, TaskName};
@@ -127,6 +130,18 @@ impl Ledger for Store {
     }
     fn forget(&self, job: JobId, attempt: i64) -> Reply<bool> {
         self.run(Class::Finish, move |t| t.forget(job, attempt))
+    }
+    fn planned(&self, job: JobId, attempt: i64) -> Reply<Option<Planned>> {
+        self.run(Class::Operator, move |t| t.planned(job, attempt))
+    }
+    fn expand(&self, job: JobId, attempt: i64, from: u64, items: Vec<Item>, now: Millis) -> Reply<Option<LaneHint>> {
+        self.run(Class::Insert, move |t| t.expand(job, attempt, from, &items, now))
+    }
+    fn close_lane(&self, closed: ClosedLane, now: Millis) -> Reply<()> {
+        self.run(Class::Operator, move |t| t.close_lane(&closed, now))
+    }
+    fn closed_lanes(&self, now: Millis) -> Reply<Vec<ClosedLane>> {
+        self.run(Class::Operator, move |t| t.closed_lanes(now))
     }
     fn put_back(&self, jobs: Vec<(JobId, i64)>) -> Reply<Vec<LaneHint>> {
         self.run(Class::Finish, move |t| t.put_back(&jobs))

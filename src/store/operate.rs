@@ -2,6 +2,7 @@
 
 use super::rows::{FAILED, RECORD, blob, job_file, path};
 use super::txn::Txn;
+use crate::model::job::JobKind;
 use crate::model::ledger::{JobFacts, LaneHint, Operator, StoreError};
 use crate::model::view::{Done, Refused};
 use crate::model::{Failure, JobId, JobState, Millis};
@@ -85,7 +86,7 @@ impl Txn<'_> {
                     (SELECT path FROM job_file WHERE job = j.id AND dir = ?2 AND ord = 0),
                     (SELECT path FROM job_file WHERE job = j.id AND dir = ?3 AND ord = 0),
                     (SELECT error FROM attempt WHERE job = j.id AND n = j.attempt),
-                    f.root, f.path, f.name, f.dev, f.ino, f.size, f.mtime_ns
+                    f.root, f.path, f.name, f.dev, f.ino, f.size, f.mtime_ns, j.kind, j.lane
              FROM job j JOIN run r ON r.id = j.run LEFT JOIN job_file f ON f.job = j.id AND f.dir = 0 AND f.ord = 0 WHERE j.id = ?1",
         )?;
         let mut out = Vec::new();
@@ -109,6 +110,8 @@ impl Txn<'_> {
                         failure: error.and_then(|e| serde_json::from_str::<Failure>(&e).ok()),
                         kept: Vec::new(),
                         file: job_file(r, 13)?,
+                        kind: JobKind::from_code(r.get(20)?).unwrap_or_default(),
+                        lane: r.get::<_, String>(21)?.into(),
                     })
                 })
                 .optional()?;

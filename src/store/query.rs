@@ -20,6 +20,11 @@ pub struct Queries {
     idle: Mutex<Vec<Connection>>,
 }
 
+/// Jobs of one lane are counted up to here.
+const LANE_COUNT_MAX: i64 = 10_000;
+pub(super) const QUEUED_IN_LANE: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM task t JOIN job j ON j.task = t.id AND j.lane = ?1 AND j.state = 1 LIMIT ?2)";
+
 /// A task as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskRow {
@@ -51,6 +56,11 @@ pub struct Overview {
 }
 
 impl Queries {
+    /// Queued jobs in a lane, of all tasks together; no more than so many are counted.
+    pub fn queued_in_lane(&self, lane: &str) -> Result<u64, StoreError> {
+        self.with(|conn| conn.prepare_cached(QUEUED_IN_LANE)?.query_row((lane, LANE_COUNT_MAX), |r| r.get(0)))
+    }
+
     /// Opens the database for reading.
     pub fn open(path: &Path) -> Result<Self, Fatal> {
         let first = open::for_reading(path)?;

@@ -4,10 +4,12 @@ use super::query::Queries;
 use super::rows::{FAILED, IN, OUT, PROCESSED, blob};
 use super::select;
 use crate::clock::rfc3339;
+use crate::model::action::network::Call;
+use crate::model::job::JobKind;
 use crate::model::ledger::StoreError;
 use crate::model::ports::JobsQuery;
-use crate::model::view::{ActionView, AttemptView, CauseView, FileView, JobDetail, JobView, JobsPage};
-use crate::model::{CauseId, Detail, Failure, FailureClass, JobId, JobState, Millis, RunId, text};
+use crate::model::view::{ActionView, AttemptView, CauseView, FileView, JobDetail, JobView, JobsPage, RunView};
+use crate::model::{CauseId, Detail, Failure, FailureClass, JobId, JobState, Millis, RunId, RunState, text};
 use base64::Engine;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
@@ -25,7 +27,7 @@ pub(super) const BY_PATH: &str =
 
 const COLUMNS: &str = "j.id, j.run, t.name, t.action, j.state, j.input_label, j.attempt, j.spent, j.max_spent, j.created_at, j.started_at,
   j.finished_at, j.not_before, j.rows, j.bytes_in, j.bytes_out, j.held, j.maybe_repeated, j.reason, j.rev, a.error, a.ended_at,
-  j.rows_out, j.rejected";
+  j.rows_out, j.rejected, a.call, j.lane, j.kind";
 const FROM: &str = "job j JOIN task t ON t.id = j.task LEFT JOIN attempt a ON a.job = j.id AND a.n = j.attempt";
 
 impl Queries {
@@ -67,6 +69,7 @@ impl Queries {
                 cause: cause(conn, id)?,
                 actions: actions(conn, id)?,
                 why: Vec::new(),
+                run: run(conn, job.run)?,
                 job,
             }))
         })
@@ -192,6 +195,8 @@ fn job_view(r: &Row<'_>, now: Millis) -> rusqlite::Result<JobView> {
     let started: Option<Millis> = r.get(10)?;
     let ended: Option<Millis> = r.get(21)?;
     let error: Option<String> = r.get(20)?;
+    let call: Option<String> = r.get(24)?;
+    let call: Option<Call> = call.and_then(|c| serde_json::from_str(&c).ok());
     let running = matches!(state, JobState::Running);
     let until = if running { Some(now) } else { ended };
     Ok(JobView {
@@ -227,6 +232,12 @@ fn job_view(r: &Row<'_>, now: Millis) -> rusqlite::Result<JobView> {
         maybe_repeated: r.get(17)?,
         reason: r.get(18)?,
         rev: r.get(19)?,
+        host: Some(r.get::<_, String>(25)?).filter(|lane| !lane.is_empty()),
+        http_status: call.and_then(|c| c.status),
+        latency_ms: call.and_then(|c| c.latency_ms),
+        requests: call.map(|c| c.requests),
+        cached: call.is_some_and(|c| c.cached),
+        is_plan: JobKind::from_code(r.get(26)?) == Some(JobKind::Plan),
     })
 }
 
@@ -263,6 +274,30 @@ fn attempts(conn: &Connection, id: JobId, now: Millis) -> rusqlite::Result<Vec<A
         })
     })?;
     rows.collect()
+}
+
+/// A run and what its jobs came to.
+fn run(conn: &Connection, id: RunId) -> rusqlite::Result<Option<RunView>> {
+    let mut stmt = conn.prepare_cached(
+        "SELECT state, trigger, upstream, planned_at, settled_at, total, open, ok, failed, skipped FROM run WHERE id = ?1",
+    )?;
+    let mut rows = stmt.query_map([id], |r| {
+        let state: i64 = r.get(0)?;
+        Ok(RunView {
+            id,
+            state: RunState::from_code(state).unwrap_or(RunState::Open),
+            trigger: r.get(1)?,
+            upstream: r.get(2)?,
+            planned_at: rfc3339(r.get(3)?),
+            settled_at: r.get::<_, Option<Millis>>(4)?.map(rfc3339),
+            total: r.get(5)?,
+            open: r.get(6)?,
+            ok: r.get(7)?,
+            failed: r.get(8)?,
+            skipped: r.get(9)?,
+        })
+    })?;
+    rows.next().transpose()
 }
 
 /// What the last attempt set aside.

@@ -2,7 +2,7 @@
 
 use super::rows::{job_file, move_row};
 use super::txn::Txn;
-use crate::model::job::{Claimed, Placing};
+use crate::model::job::{Claimed, JobKind, Placing};
 use crate::model::ledger::{Interrupted, Leftovers, LiveFile, StoreError};
 use crate::model::{JobId, JobState, Millis, Outcome};
 use rusqlite::OptionalExtension;
@@ -17,7 +17,7 @@ const DEATH_WINDOW: Duration = Duration::from_secs(24 * 3600);
 pub(super) const INTERRUPTED: &str =
     "SELECT j.id, j.run, j.ordinal, j.attempt, j.spent, j.input_label, r.planned_at, j.task, a.target_dirs, j.cancel_action,
             (SELECT count(*) FROM attempt d WHERE d.job = j.id AND d.n <> j.attempt AND d.outcome = 'crashed' AND d.ended_at > ?1),
-            f.root, f.path, f.name, f.dev, f.ino, f.size, f.mtime_ns
+            f.root, f.path, f.name, f.dev, f.ino, f.size, f.mtime_ns, j.kind, j.lane
      FROM job j JOIN run r ON r.id = j.run LEFT JOIN attempt a ON a.job = j.id AND a.n = j.attempt
      LEFT JOIN job_file f ON f.job = j.id AND f.dir = 0 AND f.ord = 0
      WHERE j.rank = 1 AND j.state = 2 ORDER BY j.id";
@@ -80,6 +80,8 @@ impl Txn<'_> {
                     upstream: Vec::new(),
                     cancelled: r.get::<_, Option<i64>>(9)?.is_some(),
                     checkpoint: false,
+                    kind: JobKind::from_code(r.get(18)?).unwrap_or_default(),
+                    lane: r.get::<_, String>(19)?.into(),
                 },
                 kept: Vec::new(),
                 target_dirs: super::operate::paths_from_json(dirs.as_deref().unwrap_or("[]")),

@@ -8,7 +8,7 @@ pub const APPLICATION_ID: i32 = 0x5348_4242;
 pub const SCHEMA: i64 = STEPS.len() as i64;
 
 /// The steps, oldest first.
-pub const STEPS: &[&str] = &[V1, V2];
+pub const STEPS: &[&str] = &[V1, V2, V3];
 
 /// Times are milliseconds UTC; states are the numbers of `model::state`; paths and names are bytes.
 /// `job_file.dir`: 0 in, 1 out, 2 processed, 3 failed, 4 error record. Of an input, `ord` 0 is where the file is taken
@@ -90,4 +90,13 @@ ALTER TABLE attempt ADD COLUMN rejects TEXT;
 DROP TABLE checkpoint;
 CREATE TABLE checkpoint(job INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, config_hash TEXT NOT NULL, ino INTEGER, size INTEGER,
   mtime_ns INTEGER, files TEXT NOT NULL, state BLOB NOT NULL, at INTEGER NOT NULL);
+";
+
+/// A run may be planned into many jobs, each in the lane of its host. `job.kind`: the numbers of `JobKind`.
+/// `attempt.call`: JSON, what its calls came to. A row of `lane` with the task 0 is a host that is closed for all tasks.
+const V3: &str = r"
+ALTER TABLE job ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN call TEXT;
+DROP INDEX job_claim;
+CREATE INDEX job_claim ON job(task, lane, priority DESC, id) WHERE state = 1;
 ";

@@ -24,8 +24,12 @@ impl Txn<'_> {
                     |r| r.get(0),
                 )?;
             tables.names.insert(Arc::clone(&task.name), id);
-            let known =
-                TaskState { name: Arc::clone(&task.name), max_attempts: task.max_attempts, priority: task.priority };
+            let known = TaskState {
+                name: Arc::clone(&task.name),
+                max_attempts: task.max_attempts,
+                priority: task.priority,
+                planned: task.planned,
+            };
             tables.tasks.insert(id, known);
             ids.push(id);
         }

@@ -330,6 +330,7 @@ impl<'a> Writer<'a> {
         let told = |(file, detail): (usize, Detail)| Detail { message: self.in_file(file, detail.message), ..detail };
         let rejects = sums.first.into_iter().map(told).collect();
         Ok(Report {
+            call: None,
             rows: Some(sums.rows_in),
             rows_out: Some(sums.rows_out),
             rejected: sums.bad,

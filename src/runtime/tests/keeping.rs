@@ -26,7 +26,7 @@ impl Site {
     /// Claims a job as the loop does, and takes its file.
     async fn begin(&self) -> Work {
         let plan = crate::runtime::plan::planner(&self.shared);
-        let claim = Claim { task: "a".into(), max: 1, running_limit: 9, now: self.shared.now(), plan };
+        let claim = Claim { task: "a".into(), max: 1, running_limit: 9, now: self.shared.now(), plan, allow: None };
         let claimed = self.shared.ledger.claim(claim).await.unwrap().jobs.remove(0);
         let take::Take::Taken(taken) = self.take(&claimed) else { panic!("not taken") };
         let desk = JobDesk::new(Arc::clone(&self.shared), claimed.clone(), worker::live(&self.task()));

@@ -73,7 +73,7 @@ impl Site {
     /// Claims every queued job.
     async fn claim(&self) -> Vec<Claimed> {
         let plan = Arc::new(|_: &Claimed| AttemptPlan::default());
-        let claim = Claim { task: "a".into(), max: 100, running_limit: 100, now: self.shared.now(), plan };
+        let claim = Claim { task: "a".into(), max: 100, running_limit: 100, now: self.shared.now(), plan, allow: None };
         self.shared.ledger.claim(claim).await.unwrap().jobs
     }
 

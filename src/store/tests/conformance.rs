@@ -154,7 +154,7 @@ conformance! {
     }
 
     fn a_job_without_moves_is_over_at_once_and_what_follows_is_heard_of(l) {
-        let start = Start { task: "a".into(), priority: 0, files: Vec::new(), count: 1, label: b"by hand".to_vec() };
+        let start = Start { task: "a".into(), priority: 0, files: Vec::new(), count: 1, label: b"by hand".to_vec(), items: Vec::new() };
         let (_, jobs, lane) = ok(l.start(start, operator(None)));
         assert_eq!((jobs.len(), lane.queued), (1, 1));
         let c = claim(l, "a");
@@ -165,7 +165,7 @@ conformance! {
     }
 
     fn a_run_settles_with_its_last_job(l) {
-        let start = Start { task: "a".into(), priority: 0, files: Vec::new(), count: 3, label: b"x".to_vec() };
+        let start = Start { task: "a".into(), priority: 0, files: Vec::new(), count: 3, label: b"x".to_vec(), items: Vec::new() };
         let (_, jobs, _) = ok(l.start(start, operator(None)));
         assert_eq!(jobs.len(), 3);
         run_one(l, "a", Outcome::Succeeded);
@@ -191,7 +191,7 @@ conformance! {
     }
 
     fn a_follower_reads_the_outputs_of_its_run_in_order(l) {
-        let start = Start { task: "a".into(), priority: 0, files: Vec::new(), count: 2, label: b"x".to_vec() };
+        let start = Start { task: "a".into(), priority: 0, files: Vec::new(), count: 2, label: b"x".to_vec(), items: Vec::new() };
         ok(l.start(start, operator(None)));
         let both: Vec<Claimed> = (0..2).map(|_| claim(l, "a")).collect();
         for c in both.iter().rev() {

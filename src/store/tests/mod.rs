@@ -11,6 +11,7 @@ mod groups;
 mod model;
 mod opening;
 mod pages;
+mod planned;
 mod plans;
 mod property;
 mod prune;
@@ -96,6 +97,7 @@ fn task(name: &str, after: Option<(&[&str], AfterOn)>) -> TaskFacts {
         after: after.map(|(tasks, on)| After { tasks: tasks.iter().map(|t| TaskName::from(*t)).collect(), on }),
         priority: 0,
         on_interrupt: OnInterrupt::Retry,
+        planned: false,
     }
 }
 
@@ -134,7 +136,7 @@ fn try_claim(ledger: &dyn Ledger, task: &str, max: u32, limit: u32, now: i64) ->
         work: PathBuf::from(format!("{ROOT}/.shiftboss/work/{}", c.job)),
         target_dirs: vec!["/srv/out".into(), "/srv/failed".into()],
     });
-    ok(ledger.claim(Claim { task: task.into(), max, running_limit: limit, now: Millis(now), plan }))
+    ok(ledger.claim(Claim { task: task.into(), max, running_limit: limit, now: Millis(now), plan, allow: None }))
 }
 
 /// Claims exactly one job.

@@ -83,7 +83,14 @@ impl Pair {
                 assert_eq!(ok(self.store().land(batch, now)).new, new);
             }
             Op::Start(task, count) => {
-                let start = Start { task: TASKS[task].into(), priority: 0, files: vec![], count, label: b"x".to_vec() };
+                let start = Start {
+                    task: TASKS[task].into(),
+                    priority: 0,
+                    files: vec![],
+                    count,
+                    label: b"x".to_vec(),
+                    items: Vec::new(),
+                };
                 ok(self.store().start(start, operator(None)));
                 self.model.add(task, &vec![None; count as usize], None);
             }

@@ -80,7 +80,8 @@ fn a_failed_job_stays_as_long_as_its_file_lies_there() {
     let (_dir, store) = alone();
     land(&store, "a", 0..1);
     let kept = end_at(&store, Outcome::Failed, 1);
-    let start = Start { task: "a".into(), priority: 0, files: vec![], count: 3, label: b"x".to_vec() };
+    let start =
+        Start { task: "a".into(), priority: 0, files: vec![], count: 3, label: b"x".to_vec(), items: Vec::new() };
     ok(store.start(start, operator(None)));
     (0..3).for_each(|_| drop(run_one(&store, "a", Outcome::Failed)));
     assert_eq!(prune(&store, keep((0, 0), (0, 2))), 1, "three without a file, two are kept");
@@ -111,7 +112,8 @@ fn a_skipped_file_is_no_reason_to_stay() {
 #[test]
 fn a_run_that_is_open_keeps_its_jobs() {
     let (_dir, store) = alone();
-    let start = Start { task: "a".into(), priority: 0, files: vec![], count: 3, label: b"x".to_vec() };
+    let start =
+        Start { task: "a".into(), priority: 0, files: vec![], count: 3, label: b"x".to_vec(), items: Vec::new() };
     ok(store.start(start, operator(None)));
     run_one(&store, "a", Outcome::Succeeded);
     run_one(&store, "a", Outcome::Succeeded);

@@ -63,6 +63,7 @@ fn specs() -> Vec<LaneSpec> {
             task: (*task).into(),
             concurrency: *concurrency,
             priority: *priority,
+            waits_for: crate::model::action::WaitsFor::Workers,
         })
         .collect()
 }
@@ -128,7 +129,7 @@ impl World {
         }
         audit(self.store());
         let hints = ok(self.store().configure(facts_of_tasks(), Millis(self.now)));
-        self.tell(Input::Configured { workers: WORKERS, drain: DRAIN, lanes: specs() });
+        self.tell(Input::Configured { workers: WORKERS, connections: 1, drain: DRAIN, lanes: specs() });
         let (all, tasks) = self.store().queries().pauses().unwrap();
         self.tell(Input::Paused { task: None, paused: all });
         for task in tasks {
@@ -207,7 +208,7 @@ impl World {
                 let jobs = answer.jobs.iter().map(|c| Ready { job: c.job, attempt: c.attempt }).collect();
                 self.claimed.extend(answer.jobs.into_iter().map(|c| (c.job, c)));
                 let (queued, next_due) = (answer.lane.queued, answer.lane.next_due);
-                self.tell(Input::Claimed { task, jobs, queued, next_due });
+                self.tell(Input::Claimed { task, jobs, queued, next_due, again: None });
             }
             Pending::PutBack(jobs) => {
                 let hints = ok(self.store().put_back(jobs.into_iter().map(|r| (r.job, r.attempt)).collect()));

@@ -55,6 +55,12 @@ pub fn job(id: i64, state: JobState) -> JobView {
         maybe_repeated: false,
         reason: None,
         rev: 1,
+        host: None,
+        http_status: None,
+        latency_ms: None,
+        requests: None,
+        cached: false,
+        is_plan: false,
     }
 }
 
@@ -282,6 +288,7 @@ pub fn detail(job: JobView) -> JobDetail {
         |role: &str, path: String| FileView { role: role.into(), path, size: Some(4_100_000), at: stamp(14, 0, 2) };
     let settled = job.state == JobState::Failed;
     JobDetail {
+        run: None,
         attempts: vec![AttemptView {
             n: 1,
             node: "web-03".into(),
