@@ -8,6 +8,7 @@ mod mounts;
 #[path = "../it/support/mod.rs"]
 #[expect(unused_imports, reason = "these tests open no terminal")]
 mod support;
+mod tables;
 mod users;
 
 use std::process::Command;
