@@ -3,11 +3,13 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 mod background;
+mod freeze;
 mod http;
 mod supervisor;
 mod terminal;
 
 pub use background::Background;
+pub use freeze::{freeze, thaw};
 pub use http::{Answer, request};
 pub use supervisor::Supervisor;
 pub use terminal::Terminal;

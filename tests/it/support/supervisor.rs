@@ -45,7 +45,12 @@ impl Supervisor {
 
     /// Its process id.
     pub fn pid(&self) -> i32 {
-        i32::try_from(self.child.id()).unwrap()
+        i32::try_from(self.child()).unwrap()
+    }
+
+    /// The same as the child that it is.
+    pub fn child(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks over the socket.

@@ -1,7 +1,8 @@
-//! `transform` from the outside: the one-shot command, the action behind a watched folder, what bad input becomes, and
-//! what is left when the program is killed in the middle.
+//! `transform` from the outside: the one-shot command, the action behind a watched folder, what bad input becomes,
+//! what a file does that changes meanwhile, and what is left when the program is killed in the middle.
 
 mod bad_input;
+mod changed;
 mod folder;
 mod killed;
 mod oneshot;
