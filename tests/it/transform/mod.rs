@@ -6,6 +6,8 @@ mod changed;
 mod folder;
 mod killed;
 mod oneshot;
+#[cfg(debug_assertions)] // in a release build there are no crash points
+mod resumed;
 
 use std::fmt::Write as _;
 
