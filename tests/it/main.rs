@@ -12,6 +12,7 @@ mod crash;
 mod daemon;
 mod demo;
 mod docs;
+mod fetch;
 mod kill;
 mod places;
 mod proof;

@@ -7,6 +7,7 @@ mod freeze;
 mod http;
 mod supervisor;
 mod terminal;
+pub mod web;
 
 pub use background::Background;
 pub use freeze::{freeze, thaw};
