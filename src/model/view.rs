@@ -301,6 +301,11 @@ pub struct RunView {
     pub skipped: u64,
 }
 
+impl HostView {
+    /// Most hosts shown at once.
+    pub const MAX: usize = 24;
+}
+
 /// A host that jobs call: what is under way, what holds it back, how it answers. Times are of the requests since the
 /// supervisor started, the newest weighing most.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -491,6 +496,9 @@ pub struct Status {
     /// Age of the oldest queued job in milliseconds.
     #[serde(default)]
     pub oldest_queued_ms: Option<u64>,
+    /// Hosts that jobs call; see [`Tick::hosts`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostView>,
     /// The supervisor's clock.
     #[serde(default)]
     pub now: String,

@@ -1,6 +1,6 @@
 //! What changes all the time: gauges, throughput, progress, and the ticks that carry them.
 
-use super::Counts;
+use super::{Counts, HostView};
 use crate::model::JobId;
 use serde::{Deserialize, Serialize};
 
@@ -98,4 +98,7 @@ pub struct Tick {
     pub state: String,
     /// The supervisor's clock, milliseconds since the Unix epoch.
     pub now_ms: i64,
+    /// Hosts that jobs call, the most interesting ones first: closed, failing, busy; the first [`HostView::MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostView>,
 }
