@@ -3,6 +3,7 @@
 mod backend;
 mod dashboard;
 mod demo;
+mod fetch;
 mod local;
 mod signals;
 mod supervise;
@@ -52,6 +53,7 @@ fn dispatch(args: Args, out: &mut Out, clock: &Arc<dyn Clock>) -> Result<Exit, F
         Some(Command::Run(run)) => supervise::run(&run, load, &global, out, clock),
         Some(Command::Ask(ask)) => backend::ask(&ask, load(), out, clock),
         Some(Command::Transform(transform)) => transform::run(&transform, out),
+        Some(Command::Fetch(fetch)) => fetch::run(&fetch, out),
         Some(Command::Doctor) => backend::doctor(&load(), out),
         Some(Command::Completions(shell)) => cli::docs::completions(&shell, out),
         Some(Command::Man) => cli::docs::man(out),

@@ -6,6 +6,7 @@
 pub mod command;
 mod encoding;
 pub mod extract;
+pub mod fetch;
 mod keys;
 #[cfg(test)]
 mod testing;
@@ -14,4 +15,4 @@ pub mod transform;
 use crate::model::Kind;
 
 /// Every kind of work, in the order of the documentation.
-pub const KINDS: &[&dyn Kind] = &[&extract::ExtractKind, &transform::TransformKind, &command::CommandKind];
+pub const KINDS: &[&dyn Kind] = &[&extract::ExtractKind, &transform::TransformKind, &fetch::FetchKind, &command::CommandKind];

@@ -1,7 +1,9 @@
 //! What can be typed. Types only: what a command does stands in its own file.
 
+mod fetch;
 mod transform;
 
+pub use fetch::Fetch;
 pub use transform::Transform;
 
 use crate::error::Exit;
@@ -99,6 +101,8 @@ pub enum Command {
         after_help = "Examples:\n  shiftboss transform orders.csv -o clean.csv --sql \"SELECT id, value * 2 AS twice FROM input WHERE value > 0\"\n  shiftboss transform 'in/*.csv.gz' -o all.ndjson\n  shiftboss transform orders.csv -o good.csv --require id --expect \"value >= 0\" --on-bad-row reject --max-rejects 1%"
     )]
     Transform(Box<Transform>),
+    /// Call URLs at once, politely, and keep the answers, without a configuration
+    Fetch(Box<Fetch>),
     /// Check what the program needs from this machine
     Doctor,
     /// Print a completion script for a shell

@@ -21,6 +21,7 @@ pub mod setup;
 pub mod show;
 pub mod status;
 pub mod table;
+pub mod fetch;
 pub mod transform;
 
 pub use args::{Args, Ask, Command, parse};

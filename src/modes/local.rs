@@ -3,6 +3,7 @@
 
 use crate::files::dir::Dir;
 use crate::files::names::temp_name;
+use crate::files::reserve::{Names, Reservation};
 use crate::model::action::network::{AnswerCache, Hosts};
 use crate::model::action::{
     BoxFuture, ChildExit, ChildSpec, Grant, Level, OnExists, OutputFile, Progress, Resume, Stop,
@@ -17,6 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
+/// Number of the next temporary file of this process.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
 /// A program that prints a secret may take this long.
 const SECRET_MAX: Duration = Duration::from_secs(10);
 
@@ -26,7 +30,9 @@ pub struct LocalDesk {
     stop: CancellationToken,
     tracker: Arc<Tracker>,
     gate: Arc<dyn Hosts>,
-    next: AtomicU32,
+    /// Where it is given, outputs get the next free name.
+    names: Option<Arc<Names>>,
+    held: Mutex<Vec<Reservation>>,
     temps: Mutex<Vec<Temp>>,
     progress: Mutex<Progress>,
 }
@@ -49,8 +55,23 @@ impl LocalDesk {
     /// A desk; `force`: outputs replace files that are there. `gate`: common to all desks of one command.
     #[must_use]
     pub fn new(force: bool, tracker: Arc<Tracker>, gate: Arc<dyn Hosts>) -> Self {
-        let (stop, next) = (CancellationToken::new(), AtomicU32::new(0));
-        Self { force, stop, tracker, gate, next, temps: Mutex::default(), progress: Mutex::default() }
+        let stop = CancellationToken::new();
+        let (names, held) = (None, Mutex::default());
+        Self { force, stop, tracker, gate, names, held, temps: Mutex::default(), progress: Mutex::default() }
+    }
+
+    /// The same, and an output whose name is taken gets the next free one.
+    #[must_use]
+    pub fn with_names(mut self, names: Arc<Names>) -> Self {
+        self.names = Some(names);
+        self
+    }
+
+    /// The same, stopped by somebody else.
+    #[must_use]
+    pub fn stopped_by(mut self, stop: CancellationToken) -> Self {
+        self.stop = stop;
+        self
     }
 
     /// Tells the work to stop.
@@ -120,7 +141,17 @@ impl Desk for LocalDesk {
         _: OnExists,
     ) -> Result<Vec<OutputFile>, Failure> {
         let mut made = Vec::new();
-        for target in std::iter::once(target.to_owned()).chain(siblings(target)) {
+        let targets = match self.names.as_ref().filter(|_| !self.force) {
+            None => std::iter::once(target.to_owned()).chain(siblings(target)).collect(),
+            Some(names) => {
+                let held = names.reserve(target, JobId(0), siblings, None);
+                let held = held.map_err(|e| Failure::io("output", "create", target, &e))?;
+                let paths = held.paths.clone();
+                self.held.lock().unwrap_or_else(PoisonError::into_inner).push(held);
+                paths
+            }
+        };
+        for target in targets {
             let fault = |e: &std::io::Error| Failure::io("output", "create", &target, e);
             if !self.force && target.symlink_metadata().is_ok() {
                 let message = format!("the output is there already, --force replaces it: {}", text::path(&target));
@@ -128,7 +159,8 @@ impl Desk for LocalDesk {
             }
             let folder = target.parent().unwrap_or_else(|| Path::new("/"));
             let dir = Dir::create_all(folder).map_err(|e| fault(&e))?;
-            let n = self.next.fetch_add(1, Ordering::Relaxed);
+            // One process may have many desks.
+            let n = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = temp_name(JobId(0), i64::from(std::process::id()), n);
             let file = dir.create_new(&name, 0o666).map_err(|e| fault(&e))?;
             made.push(OutputFile { file, temp: folder.join(&name), target: target.clone() });

@@ -20,6 +20,7 @@ use chrono::{DateTime, Utc};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Between two states of the progress bar.
 const TICK: Duration = Duration::from_millis(200);
@@ -31,7 +32,8 @@ pub fn run(args: &Transform, out: &mut Out) -> Result<Exit, Fatal> {
     let spec = read(args, &base)?;
     let runtime = client_runtime()?;
     let tracker = Arc::new(Tracker::new(runtime.handle().clone()));
-    let desk = Arc::new(LocalDesk::new(args.force, Arc::clone(&tracker), Arc::new(Gate::new(Arc::new(SystemClock)))));
+    let gate = Gate::new(&*tracker, Arc::new(SystemClock), CancellationToken::new());
+    let desk = Arc::new(LocalDesk::new(args.force, Arc::clone(&tracker), Arc::new(gate)));
     let mut bar = Bar::new(!args.quiet && !out.is_json());
     let work = {
         let (desk, args) = (Arc::clone(&desk), args.clone());
@@ -131,7 +133,7 @@ fn read(args: &Transform, base: &Path) -> Result<Spec, Fatal> {
     }
 }
 
-fn hint(complaint: &Complaint) -> Option<String> {
+pub(super) fn hint(complaint: &Complaint) -> Option<String> {
     match complaint.hint.as_ref()? {
         Hint::Text(text) => Some(text.clone()),
         Hint::Known { word, known } => crate::error::did_you_mean(word, known.iter().map(String::as_str))
@@ -156,10 +158,6 @@ fn entries(args: &Transform) -> Vec<Entry> {
         made.push(Entry { key: key.into(), key_span: 0..0, node: Node { span: 0..len, value } });
     };
     let word = |text: &Option<String>| text.clone().map(Value::String);
-    let words = |list: &[String]| {
-        let nodes = list.iter().map(|s| Node { span: 0..0, value: Value::String(s.clone()) }).collect();
-        (!list.is_empty()).then_some(Value::Array(nodes))
-    };
     add("sql", word(&args.sql));
     add("threads", args.threads.map(Value::Integer));
     add("format", word(&args.format));
@@ -167,15 +165,6 @@ fn entries(args: &Transform) -> Vec<Entry> {
     add("quote", word(&args.quote));
     add("encoding", word(&args.encoding));
     add("header", args.no_header.then_some(Value::Boolean(false)));
-    let pair = |(name, text): &(String, String)| Entry {
-        key: name.clone(),
-        key_span: 0..0,
-        node: Node { span: 0..0, value: Value::String(text.clone()) },
-    };
-    let pairs = |list: &[(String, String)]| {
-        let entries = list.iter().map(pair).collect();
-        (!list.is_empty()).then_some(Value::Table(entries))
-    };
     add("columns", pairs(&args.columns));
     add("tables", pairs(&args.tables));
     add("null", words(&args.nulls));
@@ -193,6 +182,27 @@ fn entries(args: &Transform) -> Vec<Entry> {
     add("output_null", word(&args.output_null));
     add("output_header", args.no_output_header.then_some(Value::Boolean(false)));
     made
+}
+
+/// A text as it would stand in a table.
+pub(super) fn text_node(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+/// A list of texts; none for an empty one.
+pub(super) fn words(list: &[String]) -> Option<Value> {
+    let nodes = list.iter().map(|s| Node { span: 0..0, value: text_node(s) }).collect();
+    (!list.is_empty()).then_some(Value::Array(nodes))
+}
+
+/// A table of texts; none for an empty one.
+pub(super) fn pairs(list: &[(String, String)]) -> Option<Value> {
+    let pair = |(name, text): &(String, String)| Entry {
+        key: name.clone(),
+        key_span: 0..0,
+        node: Node { span: 0..0, value: text_node(text) },
+    };
+    (!list.is_empty()).then(|| Value::Table(list.iter().map(pair).collect()))
 }
 
 /// `\t` as a shell hands it on.
