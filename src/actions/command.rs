@@ -15,7 +15,8 @@ use super::keys::{on_exists, optional};
 use crate::model::action::ChildSpec;
 use crate::model::block::{Complaint, Spanned};
 use crate::model::{
-    Action, Block, Failure, FileType, JobOrder, Kind, OnExists, OutputFile, Placeholder, Report, Template, Work, text,
+    Action, Block, Desk, Failure, FileType, JobOrder, Kind, OnExists, OutputFile, Placeholder, Report, Template, Work,
+    text,
 };
 use exit::ExitRules;
 use std::ffi::{OsStr, OsString};
@@ -187,7 +188,8 @@ impl Command {
     async fn run(&self, mut order: JobOrder) -> Result<Report, Failure> {
         let output = self.prepare(&mut order)?;
         let args = self.arguments(&order)?;
-        let (env, secrets) = self.environment(&order, output.as_ref())?;
+        let values = self.secrets(&order.desk).await?;
+        let (env, secrets) = self.environment(&order, output.as_ref(), values);
         let cwd = self.cwd.clone().unwrap_or_else(|| order.base.clone());
         let program = self.program(&order.base);
         let exit =
@@ -224,7 +226,7 @@ impl Command {
     fn texts(&self) -> impl Iterator<Item = &Template> {
         let env = self.env.iter().filter_map(|v| match &v.source {
             Source::Text(template) => Some(template),
-            Source::Env(_) | Source::File(_) => None,
+            Source::Secret(_) => None,
         });
         self.args.iter().chain(env)
     }
@@ -247,22 +249,39 @@ impl Command {
         Ok(args)
     }
 
+    /// The values of the secrets among the variables, in their order.
+    async fn secrets(&self, desk: &Arc<dyn Desk>) -> Result<Vec<String>, Failure> {
+        let is_secret = |v: &&Variable| matches!(v.source, Source::Secret(_));
+        let variables: Vec<_> = self.env.iter().filter(is_secret).cloned().collect();
+        if variables.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let lender = Arc::clone(desk);
+        desk.blocking(Box::new(move || {
+            let value = |variable: &Variable| match &variable.source {
+                Source::Text(_) => Ok(String::new()),
+                Source::Secret(secret) => lender.secret(secret).map_err(|failure| variable.blame(failure)),
+            };
+            // Nobody listens any more if the attempt is gone.
+            let _ = tell.send(variables.iter().map(value).collect());
+        }));
+        told.await.unwrap_or_else(|_| Err(Failure::transient("secret_lost", "reading the secrets was cut off")))
+    }
+
     /// The variables, and what must not be shown.
-    #[expect(clippy::type_complexity, reason = "two lists that are made in one go")]
     fn environment(
         &self,
         order: &JobOrder,
         output: Option<&Output>,
-    ) -> Result<(Vec<(OsString, OsString)>, Vec<String>), Failure> {
-        let (mut env, mut secrets) = (Vec::new(), Vec::new());
+        values: Vec<String>,
+    ) -> (Vec<(OsString, OsString)>, Vec<String>) {
+        let secrets = values.iter().filter_map(|value| variable::needle(value)).collect();
+        let (mut env, mut values) = (Vec::new(), values.into_iter());
         for variable in &self.env {
-            let value = match (&variable.source, variable.secret()?) {
-                (Source::Text(template), _) => template.expand(&order.vars),
-                (_, secret) => {
-                    let secret = secret.unwrap_or_default();
-                    secrets.extend(variable::needle(&secret));
-                    secret
-                }
+            let value = match &variable.source {
+                Source::Text(template) => template.expand(&order.vars),
+                Source::Secret(_) => values.next().unwrap_or_default().into(),
             };
             env.push((variable.name.clone(), value));
         }
@@ -280,7 +299,7 @@ impl Command {
         if let Some(output) = output {
             ours("OUTPUT", output.temp.clone().into_os_string());
         }
-        Ok((env, secrets))
+        (env, secrets)
     }
 
     /// The program as the child is started with: a relative path starts at the configuration's folder, also when

@@ -15,4 +15,5 @@ pub mod transform;
 use crate::model::Kind;
 
 /// Every kind of work, in the order of the documentation.
-pub const KINDS: &[&dyn Kind] = &[&extract::ExtractKind, &transform::TransformKind, &fetch::FetchKind, &command::CommandKind];
+pub const KINDS: &[&dyn Kind] =
+    &[&extract::ExtractKind, &transform::TransformKind, &fetch::FetchKind, &command::CommandKind];

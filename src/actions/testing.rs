@@ -1,6 +1,8 @@
 //! A desk for tests: outputs are files in a temporary folder, and children end as the test says.
 
-use crate::model::action::network::{AnswerCache, HostLimits, HostName, Hosts, Pass};
+use crate::model::action::network::{
+    AnswerCache, AnswerFacts, AnswerKey, CachedAnswer, HostLimits, HostName, Hosts, Pass,
+};
 use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Grant, Level, OutputFile, Progress, Resume, Stop};
 use crate::model::{
     Action, Desk, Failure, Input, JobId, JobOrder, Millis, OnExists, Report, RunId, Secret, Vars, Work,
@@ -161,24 +163,24 @@ impl Desk for TestDesk {
     }
 
     fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
-        std::thread::spawn(work);
+        work();
     }
 
     fn secret(&self, secret: &Secret) -> Result<String, Failure> {
-        let fault = |_| Failure::permanent("secret", format!("cannot read {secret}"));
-        match secret {
-            Secret::Env(name) => std::env::var(name).map_err(|_| fault(())),
-            Secret::File(path) => std::fs::read_to_string(path).map(|s| s.trim_end().to_owned()).map_err(|_| fault(())),
-            Secret::Command(_) => Err(fault(())),
-        }
+        let value = match secret {
+            Secret::Env(name) => std::env::var(name).ok(),
+            Secret::File(path) => std::fs::read_to_string(path).ok().map(|s| s.trim_end().to_owned()),
+            Secret::Command(_) => None,
+        };
+        value.ok_or_else(|| Failure::permanent("secret_missing", format!("no value from {secret}")))
     }
 
     fn hosts(&self) -> Arc<dyn Hosts> {
-        Arc::new(OpenHosts)
+        Arc::new(Open)
     }
 
     fn answers(&self) -> Arc<dyn AnswerCache> {
-        unimplemented!("no test of this desk keeps answers")
+        Arc::new(Open)
     }
 
     fn child(&self, spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>> {
@@ -188,16 +190,30 @@ impl Desk for TestDesk {
     }
 }
 
-/// Hosts that take every request at once.
-struct OpenHosts;
+/// A gate that lets everybody through, and a cache that keeps nothing.
+struct Open;
 
-impl Hosts for OpenHosts {
+impl Hosts for Open {
     fn enter(&self, _: &HostName, _: &HostLimits) -> BoxFuture<Result<Pass, Failure>> {
         Box::pin(std::future::ready(Ok(Pass::new(Box::new(|_| {})))))
     }
 
     fn book_retry(&self, _: &HostName, _: &HostLimits) -> Millis {
         Millis(0)
+    }
+}
+
+impl AnswerCache for Open {
+    fn get(&self, _: &AnswerKey) -> Option<CachedAnswer> {
+        None
+    }
+
+    fn put(&self, _: &AnswerKey, _: &AnswerFacts, _: &Path) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn confirm(&self, _: &AnswerKey, _: &AnswerFacts) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ pub mod control;
 pub mod docs;
 pub mod doctor;
 pub mod failure;
+pub mod fetch;
 pub mod human;
 pub mod jobs;
 pub mod line;
@@ -21,7 +22,6 @@ pub mod setup;
 pub mod show;
 pub mod status;
 pub mod table;
-pub mod fetch;
 pub mod transform;
 
 pub use args::{Args, Ask, Command, parse};

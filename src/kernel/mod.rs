@@ -5,6 +5,7 @@
 //! It guarantees that at most `concurrency` jobs of a task and `workers` jobs in all are at work at once, that a paused
 //! or draining lane claims nothing, and that what was claimed and not started goes back uncharged.
 
+pub mod hosts;
 mod input;
 mod lane;
 mod schedule;

@@ -47,7 +47,8 @@ struct Session {
 pub fn run(args: &FetchArgs, out: &mut Out) -> Result<Exit, Fatal> {
     let here =
         std::env::current_dir().map_err(|e| Fatal::new(Exit::Failed, "cannot tell the working folder").because(e))?;
-    let scratch = tempfile::tempdir().map_err(|e| Fatal::new(Exit::Failed, "cannot make a temporary folder").because(e))?;
+    let scratch =
+        tempfile::tempdir().map_err(|e| Fatal::new(Exit::Failed, "cannot make a temporary folder").because(e))?;
     let base = args.output.as_ref().map_or_else(|| scratch.path().to_owned(), |folder| here.join(folder));
     let spec = read(args, &here)?;
     let runtime = client_runtime()?;
@@ -66,12 +67,7 @@ pub fn run(args: &FetchArgs, out: &mut Out) -> Result<Exit, Fatal> {
         retry: RetryPolicy { attempts: args.attempts, ..RetryPolicy::default() },
         started: SystemClock.now(),
     };
-    let order = PlanOrder {
-        planned_at: session.started,
-        timezone: chrono_tz::UTC,
-        base: here,
-        upstream: Vec::new(),
-    };
+    let order = PlanOrder { planned_at: session.started, timezone: chrono_tz::UTC, base: here, upstream: Vec::new() };
     let items = session.action.plan(&order).map_err(|failure| Fatal::new(Exit::Usage, failure.message))?;
     let mut items = items.enumerate().peekable();
     let first = items.next();
@@ -268,7 +264,8 @@ fn entries(args: &FetchArgs) -> Vec<Entry> {
     };
     let word = |text: &Option<String>| text.clone().map(Value::String);
     let table = |entries: Vec<(&str, Value)>| {
-        let entry = |(key, value): (&str, Value)| Entry { key: key.into(), key_span: 0..0, node: Node { span: 0..0, value } };
+        let entry =
+            |(key, value): (&str, Value)| Entry { key: key.into(), key_span: 0..0, node: Node { span: 0..0, value } };
         Value::Table(entries.into_iter().map(entry).collect())
     };
     add("urls", words(&args.urls));
@@ -280,7 +277,10 @@ fn entries(args: &FetchArgs) -> Vec<Entry> {
     let method = args.method.clone().or_else(|| args.body.as_ref().map(|_| "POST".to_owned()));
     add("method", method.map(Value::String));
     add("headers", pairs(&args.headers));
-    add("body", args.body.as_ref().map(|body| table(vec![("type", text_node(&args.body_type)), ("text", text_node(body))])));
+    add(
+        "body",
+        args.body.as_ref().map(|body| table(vec![("type", text_node(&args.body_type)), ("text", text_node(body))])),
+    );
     let env = |name: &String| table(vec![("bearer", table(vec![("env", text_node(name))]))]);
     add("auth", args.bearer_env.as_ref().map(env));
     add("deadlines", args.timeout.as_ref().map(|time| table(vec![("total", text_node(time))])));

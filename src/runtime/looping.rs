@@ -157,7 +157,7 @@ impl Loop {
     fn take(&mut self, task: TaskName, answer: ClaimAnswer) {
         let ready = |c: &Claimed| Ready { job: c.job, attempt: c.attempt };
         let jobs = answer.jobs.iter().map(ready).collect();
-        answer.jobs.iter().filter(|c| !c.lane.is_empty()).for_each(|c| self.shared.gate.claimed(&c.lane));
+        answer.jobs.iter().filter(|c| !c.lane.is_empty()).for_each(|c| self.shared.gate.claimed(&c.lane, 1));
         self.claimed.extend(answer.jobs.into_iter().map(|c| (c.job, c)));
         let (queued, next_due) = (answer.lane.queued, answer.lane.next_due);
         self.step(Input::Claimed { task, jobs, queued, next_due, again: answer.again });
@@ -240,7 +240,7 @@ impl Loop {
         let Some(claimed) = self.claimed.remove(&ready.job) else { return };
         let Some(task) = self.shared.task(&claimed.task) else {
             if !claimed.lane.is_empty() {
-                self.shared.gate.ended(&claimed.lane);
+                self.shared.gate.ended(&claimed.lane, 1);
             }
             self.start_removed(ready);
             return;
@@ -273,7 +273,7 @@ impl Loop {
         let jobs: Vec<(JobId, i64)> = jobs.into_iter().map(|r| (r.job, r.attempt)).collect();
         for (job, _) in &jobs {
             if let Some(claimed) = self.claimed.remove(job).filter(|c| !c.lane.is_empty()) {
-                self.shared.gate.ended(&claimed.lane);
+                self.shared.gate.ended(&claimed.lane, 1);
             }
         }
         let shared = Arc::clone(&self.shared);

@@ -1,18 +1,20 @@
 //! What jobs that call other hosts need of the supervisor: how many may at once, a gate that survives a restart, kept
 //! answers, and words on the screen about hosts that hold jobs back.
 
+use super::hosts::Gate;
 use super::shared::{Event, Shared};
 use crate::kernel::Input;
+use crate::kernel::hosts::{Breaker, Closure};
 use crate::model::action::Level;
-use crate::model::action::network::{AnswerCache, AnswerFacts, AnswerKey, CachedAnswer};
-use crate::model::ledger::{Allow, ClosedLane, Settled};
-use crate::model::view::Gravity;
+use crate::model::action::network::{AnswerCache, AnswerFacts, AnswerKey, CachedAnswer, HostName};
+use crate::model::ledger::{Allow, Allowance, ClosedLane, Settled};
+use crate::model::view::{Gravity, HostView};
 use crate::model::{Millis, Task, text};
 use crate::store::answers::Answers;
 use nix::sys::resource::{Resource, getrlimit};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +42,10 @@ pub fn connections(asked: u32) -> u32 {
 pub fn allow(shared: &Arc<Shared>, task: &Task) -> Option<Allow> {
     let limits = *task.action.host_limits()?;
     let shared = Arc::clone(shared);
-    Some(Arc::new(move |lane: &str| shared.gate.allowance(lane, &limits)))
+    Some(Arc::new(move |lane: &str| {
+        let allowed = shared.gate.allowance(&HostName::from(lane), &limits);
+        Allowance { jobs: allowed.jobs, again: allowed.again }
+    }))
 }
 
 /// Says what came of runs with many jobs.
@@ -60,31 +65,108 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         Ok(closed) => closed.into_iter().for_each(|lane| shared.gate.restore(&lane.lane, lane.until, &lane.why)),
         Err(e) => shared.complain(&format!("cannot read which hosts are to be left alone: {e}")),
     }
-    let timer = Arc::clone(&shared.gate);
-    let ended = stop.clone();
-    let gate = async move { timer.run(ended).await };
-    let watch = watch(&shared, &stop);
-    futures_util::future::join(gate, watch).await;
-}
-
-async fn watch(shared: &Arc<Shared>, stop: &CancellationToken) {
-    let mut known: BTreeMap<Arc<str>, Millis> = BTreeMap::new();
+    let mut known: BTreeMap<HostName, Millis> = BTreeMap::new();
     loop {
         let changed = shared.gate.changed().notified();
-        let closed = shared.gate.closed();
+        let closed: Vec<ClosedLane> = shared.gate.closed().into_iter().map(closed_lane).collect();
         for lane in closed.iter().filter(|lane| known.get(&lane.lane) != Some(&lane.until)) {
-            remember(shared, lane.clone()).await;
+            remember(&shared, lane.clone()).await;
         }
         known = closed.iter().map(|lane| (Arc::clone(&lane.lane), lane.until)).collect();
-        let worker = Arc::clone(shared);
+        let worker = Arc::clone(&shared);
         shared.tracker.run(move || banners(&worker, &closed)).await;
         shared.tell(Event::Kernel(Input::Opened)).await;
+        let is_busy = shared.rates.sample(&shared.gate) || !known.is_empty();
         tokio::select! {
             () = stop.cancelled() => return,
             () = changed => {}
-            () = tokio::time::sleep(LOOK_EVERY), if !known.is_empty() => {}
+            () = tokio::time::sleep(LOOK_EVERY), if is_busy => {}
         }
     }
+}
+
+fn closed_lane((host, closure): (HostName, Closure)) -> ClosedLane {
+    ClosedLane { lane: host, until: closure.until, why: closure.why.to_string() }
+}
+
+/// Requests ended in each of the last seconds, by host; for the screen alone.
+#[derive(Debug, Default)]
+pub struct Rates(Mutex<HashMap<HostName, Rate>>);
+
+#[derive(Debug, Default)]
+struct Rate {
+    last: u64,
+    seconds: VecDeque<u32>,
+}
+
+/// Seconds that are remembered.
+const SECONDS: usize = 30;
+/// Hosts whose seconds are remembered; a further one is shown without.
+const RATES_MAX: usize = 256;
+
+impl Rates {
+    /// Takes a sample; answers whether anything goes on.
+    fn sample(&self, gate: &Gate) -> bool {
+        let hosts = gate.view();
+        let mut rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.retain(|name, _| hosts.iter().any(|h| h.host == *name));
+        let mut is_busy = false;
+        for host in &hosts {
+            if rates.len() >= RATES_MAX && !rates.contains_key(&host.host) {
+                continue;
+            }
+            let rate = rates.entry(HostName::clone(&host.host)).or_default();
+            let ended = u32::try_from(host.requests.saturating_sub(rate.last)).unwrap_or(u32::MAX);
+            is_busy |= ended > 0 || host.in_flight > 0 || host.waiting > 0 || rate.seconds.iter().any(|n| *n > 0);
+            rate.last = host.requests;
+            if rate.seconds.len() == SECONDS {
+                rate.seconds.pop_front();
+            }
+            rate.seconds.push_back(ended);
+        }
+        is_busy
+    }
+
+    fn of(&self, host: &str) -> Vec<u32> {
+        let rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.get(host).map(|rate| rate.seconds.iter().copied().collect()).unwrap_or_default()
+    }
+}
+
+/// The hosts as they stand, the most interesting ones first: closed, failing, busy.
+#[must_use]
+pub fn hosts(shared: &Shared) -> Vec<HostView> {
+    let mut all = shared.gate.view();
+    all.sort_by_key(|h| {
+        let closed = h.cooling.is_some() || h.breaker != Breaker::Closed;
+        std::cmp::Reverse((closed, h.waiting + h.in_flight, h.requests))
+    });
+    all.truncate(HostView::MAX);
+    let view = |h: crate::kernel::hosts::HostView| {
+        let opens = match h.breaker {
+            Breaker::Open(until) => Some((until, "too many failures in a row".to_owned())),
+            Breaker::Closed | Breaker::HalfOpen => None,
+        };
+        let closed = h.cooling.map(|c| (c.until, c.why.to_string())).into_iter().chain(opens).max_by_key(|c| c.0);
+        HostView {
+            per_second: shared.rates.of(&h.host),
+            host: text::escape(&h.host).into_owned(),
+            in_flight: h.in_flight,
+            concurrency: h.concurrency,
+            waiting: h.waiting,
+            rate: h.rate,
+            closed_until: closed.as_ref().map(|(until, _)| crate::clock::rfc3339(*until)),
+            why: closed.map(|(_, why)| why),
+            breaker: h.breaker.name().to_owned(),
+            requests: h.requests,
+            bad: h.bad,
+            busy: h.busy,
+            p50_ms: h.p50_ms,
+            p95_ms: h.p95_ms,
+            p99_ms: h.p99_ms,
+        }
+    };
+    all.into_iter().map(view).collect()
 }
 
 /// A restart must not call a host that has just asked to be left alone.
@@ -117,7 +199,7 @@ fn banners(shared: &Shared, closed: &[ClosedLane]) {
         }
     }
     let gone: Vec<String> = {
-        let banners = shared.banners.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let banners = shared.banners.lock().unwrap_or_else(PoisonError::into_inner);
         let stays = |known: &str| known == code("") || shown.iter().any(|lane| code(&lane.lane) == known);
         banners.keys().filter(|known| known.starts_with("host:") && !stays(known)).cloned().collect()
     };

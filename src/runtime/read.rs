@@ -76,6 +76,7 @@ impl Reads {
             throughput: shared.flow.view(),
             listed: self.watching.as_ref().map(|w| w.listed()).unwrap_or_default(),
             progress: ticks::progress(shared),
+            hosts: super::network::hosts(shared),
             paused: overview.paused.map(paused),
             oldest_queued_ms: overview.oldest_queued.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(0)),
             now: rfc3339(now),

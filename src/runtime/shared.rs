@@ -3,7 +3,7 @@
 use super::hosts::Gate;
 use super::memory::Budget;
 use super::meter::Meter;
-use super::network::LazyAnswers;
+use super::network::{LazyAnswers, Rates};
 use super::placing::Stuck;
 use super::roots::Roots;
 use super::spawn::Tracker;
@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 
 /// What reaches the loop. It may hold this many; a sender beyond that waits.
 pub const EVENTS_MAX: usize = 4096;
@@ -78,6 +79,10 @@ pub struct Shared {
     pub memory: Arc<Budget>,
     /// The gate before every request.
     pub gate: Arc<Gate>,
+    /// Ends the gate's timer, when no attempt is at work any more.
+    pub gate_stop: CancellationToken,
+    /// Requests a second, by host.
+    pub rates: Rates,
     /// Answers that were fetched before.
     pub answers: LazyAnswers,
     /// To the loop.

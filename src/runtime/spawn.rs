@@ -1,6 +1,7 @@
 //! The only place that starts tasks, threads and children, so that a stop can wait for all of them.
 
 pub mod background;
+pub mod capture;
 pub mod child;
 mod crew;
 

@@ -1,5 +1,6 @@
 //! From a configuration to a running supervisor and back: locks, store, recovery, the loop, the folders, the socket.
 
+use super::hosts::Gate;
 use super::housekeeping;
 use super::idle;
 use super::locks::{self, Lock};
@@ -225,18 +226,23 @@ pub(super) fn share(
     let workers = u32::try_from(config.workers).unwrap_or(u32::MAX);
     let host =
         nix::unistd::gethostname().map(|h| text::bytes(h.as_encoded_bytes())).unwrap_or_else(|_| "localhost".into());
+    let tracker = Arc::new(Tracker::new(tokio::runtime::Handle::current()));
+    let gate_stop = CancellationToken::new();
+    let gate = Arc::new(Gate::new(&*tracker, Arc::clone(&clock), gate_stop.clone()));
     let shared = Shared {
         ledger: Arc::new(store.clone()),
         store,
         log,
         flow: Throughput::new(),
         gauges: Gauges::new(config.data_dir.clone()),
-        tracker: Arc::new(Tracker::new(tokio::runtime::Handle::current())),
+        tracker,
         folders: Arc::new(Folders::default()),
         roots: super::roots::Roots::default(),
         names: Arc::new(Names::default()),
         memory: super::memory::Budget::new(config.memory),
-        gate: Arc::new(super::hosts::Gate::new(Arc::clone(&clock))),
+        gate,
+        gate_stop,
+        rates: super::network::Rates::default(),
         answers: super::network::LazyAnswers::default(),
         events,
         stuck: super::placing::Stuck::default(),
@@ -316,6 +322,7 @@ impl Supervisor {
         watching.close();
         stop.cancel();
         served.cancel();
+        shared.gate_stop.cancel();
         if !hurried {
             tracker.wait().await;
         }

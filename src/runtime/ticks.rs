@@ -61,6 +61,7 @@ async fn tick(shared: &Arc<Shared>) -> Option<Tick> {
         status_rev: shared.status_rev.load(Ordering::Relaxed),
         state: state(shared),
         now_ms: shared.now().0,
+        hosts: super::network::hosts(shared),
     })
 }
 

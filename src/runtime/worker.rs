@@ -203,7 +203,7 @@ impl Attempt {
         let Self { shared, claimed, task, vars, began, .. } = self;
         shared.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&claimed.job);
         if !claimed.lane.is_empty() {
-            shared.gate.ended(&claimed.lane);
+            shared.gate.ended(&claimed.lane, 1);
         }
         let event = Event::Kernel(Input::Ended { job: claimed.job, took: began.elapsed() });
         (event, Ended { claimed, task, end, vars, at: shared.now() })

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::actions::testing::{TestDesk, input, order, run};
-use crate::model::FailureClass;
 use crate::model::action::ChildExit;
 use crate::model::block::{Complaints, Entry, Node, Value};
+use crate::model::{FailureClass, Secret};
 use std::os::unix::ffi::OsStringExt;
 
 fn command(args: &[&str]) -> Command {
@@ -88,7 +88,7 @@ fn a_secret_reaches_the_program_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("s"), "hunter2\n").unwrap();
     let mut action = command(&[]);
-    action.env = vec![Variable { name: "TOKEN".into(), source: Source::File(dir.path().join("s")) }];
+    action.env = vec![Variable { name: "TOKEN".into(), source: Source::Secret(Secret::File(dir.path().join("s"))) }];
     let desk = Arc::new(TestDesk::with_children(|spec| {
         let tail = format!("refused {}", env(spec, "TOKEN").unwrap().display());
         Ok(ChildExit { code: Some(1), tail, ..ChildExit::default() })
@@ -100,6 +100,7 @@ fn a_secret_reaches_the_program_and_nothing_else() {
     std::fs::remove_file(dir.path().join("s")).unwrap();
     let failure = run(Arc::new(action), order(&desk, None)).unwrap_err();
     assert_eq!((failure.class, failure.code.as_str()), (FailureClass::Permanent, "secret_missing"));
+    assert!(failure.message.starts_with("no value for TOKEN: "), "{}", failure.message);
 }
 
 #[test]
@@ -215,7 +216,14 @@ fn every_key_is_read() {
     let (action, problems) = build(vec![
         ("program", string("python3")),
         ("args", list(&["x.py", "{inputs}", "{output}"])),
-        ("env", table(vec![("A", string("{run}")), ("B", table(vec![("env", string("TOKEN"))]))])),
+        (
+            "env",
+            table(vec![
+                ("A", string("{run}")),
+                ("B", table(vec![("env", string("TOKEN"))])),
+                ("C", table(vec![("command", list(&["pass", "x"]))])),
+            ]),
+        ),
         ("cwd", string("work")),
         ("idempotent", Value::Boolean(true)),
         ("exit", table(vec![("retry", numbers(&[75])), ("permanent", numbers(&[65, 66]))])),
@@ -227,7 +235,16 @@ fn every_key_is_read() {
     let action = action.unwrap();
     assert!(action.idempotent() && action.outputs().len() == 1);
     let shown = format!("{action:?}");
-    for part in ["python3", "/base/work", "[75]", "[65, 66]", "3s", "Fail", "Env(\"TOKEN\")"] {
+    for part in [
+        "python3",
+        "/base/work",
+        "[75]",
+        "[65, 66]",
+        "3s",
+        "Fail",
+        "Secret(the variable TOKEN)",
+        "Secret(the command pass)",
+    ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let (action, problems) = build(vec![("program", string("true"))]);
@@ -250,10 +267,7 @@ fn every_mistake_is_told() {
     assert_eq!(with("env", table(vec![("A", string("{inputs}"))])), "`A` cannot use {inputs}");
     assert_eq!(with("env", table(vec![("SHIFTBOSS_JOB", string("1"))])), "variable SHIFTBOSS_JOB is set by shiftboss");
     assert_eq!(with("env", table(vec![("A=B", string("1"))])), "the name of a variable is not empty and holds no `=`");
-    assert_eq!(
-        with("env", table(vec![("A", table(vec![]))])),
-        "a secret is one name of a variable or one path of a file"
-    );
+    assert_eq!(with("env", table(vec![("A", table(vec![]))])), "`tasks.a.command.env.A` must name one place");
     assert_eq!(
         with("exit", table(vec![("retry", numbers(&[0])), ("permanent", numbers(&[300]))])),
         "an exit code that fails is between 1 and 255: 0; an exit code that fails is between 1 and 255: 300"

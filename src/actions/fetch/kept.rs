@@ -63,7 +63,8 @@ pub(super) fn facts(answer: &Answer, outgoing: &Outgoing, now: Millis) -> Option
 
 /// What is remembered after the other side said that it is still right.
 pub(super) fn confirmed(kept: &CachedAnswer, answer: &Answer, now: Millis) -> AnswerFacts {
-    let newer = |name: &str, old: &Option<String>| answer.headers.get(name).map_or_else(|| old.clone(), |v| Some(v.to_owned()));
+    let newer =
+        |name: &str, old: &Option<String>| answer.headers.get(name).map_or_else(|| old.clone(), |v| Some(v.to_owned()));
     AnswerFacts {
         at: now.0,
         etag: newer("etag", &kept.facts.etag),

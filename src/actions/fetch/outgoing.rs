@@ -112,7 +112,11 @@ impl Parts {
 
     /// The URL without the parameters that are secret: a server may repeat them where it names the next page.
     pub(super) fn bare(&self, url: &Url) -> Url {
-        if self.secret_params.is_empty() { url.clone() } else { without(url, &|name| self.secret_params.iter().any(|s| s == name)) }
+        if self.secret_params.is_empty() {
+            url.clone()
+        } else {
+            without(url, &|name| self.secret_params.iter().any(|s| s == name))
+        }
     }
 
     /// A text without the values of secrets.

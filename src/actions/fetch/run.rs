@@ -18,7 +18,7 @@ use std::fs::File;
 use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use url::Url;
 
 /// Bytes of a body that is no good, as they are shown.
@@ -49,7 +49,8 @@ struct Job {
     parts: Arc<Parts>,
     target: PathBuf,
     scratch: PathBuf,
-    stop: BoxFuture<Stop>,
+    /// In a lock that nobody waits for: it makes the attempt fit to move between threads.
+    stop: Mutex<BoxFuture<Stop>>,
 }
 
 /// A good answer with its whole body.
@@ -95,7 +96,7 @@ impl Job {
             on_thread(&desk, read).await??
         };
         let target = order.base.join(fetch.spec.output.expand_path(&order.vars));
-        let stop = desk.until_stopped();
+        let stop = Mutex::new(desk.until_stopped());
         if fetch.spec.connection.insecure {
             desk.log(Level::Warn, "certificates are not checked: `insecure = true`");
         }
@@ -188,7 +189,8 @@ impl Job {
         let outgoing = self.parts.outgoing(spec, url, max, kept::validators(kept.as_ref()));
         let hosts = self.desk.hosts();
         let expect = spec.expect.status.clone();
-        let good = move |status| if expect.is_empty() { (200..300).contains(&status) } else { expect.contains(&status) };
+        let good =
+            move |status| if expect.is_empty() { (200..300).contains(&status) } else { expect.contains(&status) };
         let client = self.client.clone();
         let redirects = spec.connection.redirects;
         let sending = send(&client, &outgoing, &*hosts, &spec.limits, &spec.statuses, redirects, &good);
@@ -340,7 +342,7 @@ impl Job {
         tokio::select! {
             biased;
             done = work => Ok(done),
-            _ = &mut self.stop => Err(Failure::transient("stopped", "stopped on request")),
+            _ = self.stop.get_mut().unwrap_or_else(PoisonError::into_inner) => Err(Failure::transient("stopped", "stopped on request")),
         }
     }
 
@@ -376,7 +378,8 @@ async fn on_thread<T: Send + 'static>(
     let (tell, told) = tokio::sync::oneshot::channel();
     // Nobody listens any more only where the runtime ends.
     desk.blocking(Box::new(move || drop(tell.send(work()))));
-    let panicked = |_| Failure::new(FailureClass::Panic, "panic", "writing the answer panicked: this is a fault of the program");
+    let panicked =
+        |_| Failure::new(FailureClass::Panic, "panic", "writing the answer panicked: this is a fault of the program");
     told.await.map_err(panicked)
 }
 
@@ -428,11 +431,7 @@ fn show(mut failure: Failure, parts: &Parts, got: &Got) -> Failure {
 }
 
 /// The output of all pages, and where an earlier attempt was with it.
-fn begin_pages(
-    desk: &dyn Desk,
-    target: &Path,
-    on_exists: crate::model::OnExists,
-) -> Result<(Done, File), Failure> {
+fn begin_pages(desk: &dyn Desk, target: &Path, on_exists: crate::model::OnExists) -> Result<(Done, File), Failure> {
     if let Some(Resume { state, mut outputs }) = desk.resume() {
         let at = serde_json::from_slice::<Done>(&state).ok();
         if let (Some(at), Some(mut output)) = (at, outputs.pop()) {

@@ -1,5 +1,7 @@
 //! What one fetch shall do, as its table in the configuration says. Plain data; `spec/read.rs` reads it.
 
+mod read;
+
 use crate::model::action::network::{HostLimits, Rate};
 use crate::model::secret::Secret;
 use crate::model::{OnExists, Template};
@@ -54,6 +56,9 @@ pub enum Source {
         column: Option<String>,
         /// A URL that each value is put into, for `{value}`; none: each value is a URL.
         template: Option<String>,
+        /// Scheme, host and port that a URL out of the files may name, such as `https://api.example.com`; empty: any. Not
+        /// empty where the request carries a secret and there is no template.
+        hosts: Vec<String>,
     },
 }
 
@@ -86,6 +91,14 @@ pub struct Request {
 }
 
 impl Request {
+    /// Whether a secret is sent.
+    #[must_use]
+    pub fn has_secret(&self) -> bool {
+        let form: &[(String, Text)] = if let Body::Form(fields) = &self.body { fields } else { &[] };
+        let mut texts = self.headers.iter().chain(&self.query).chain(form).map(|(_, text)| text);
+        self.auth.is_some() || texts.any(|text| matches!(text, Text::Secret(_)))
+    }
+
     /// Whether a request whose fate is unknown may be sent again.
     #[must_use]
     pub fn is_repeatable(&self) -> bool {

@@ -118,7 +118,7 @@ fn ascii_is_enough() {
     let mut b = Bench::busy(120, 36, Depth::Mono);
     b.app.theme = Theme::new(Depth::Mono, false);
     let foreign: Vec<char> = b.screen().chars().filter(|c| !c.is_ascii() && !('가'..='힣').contains(c)).collect();
-    assert_eq!(foreign, [], "other than what the data brought");
+    assert!(foreign.is_empty(), "other than what the data brought: {foreign:?}");
     insta::assert_snapshot!("ascii_120x36", b.screen());
 }
 
