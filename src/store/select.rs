@@ -48,7 +48,8 @@ fn one(test: &Test, now: Millis) -> (String, Vec<Value>) {
         // A state has one rank, and the rank is what the indexes know.
         Test::State(state) => ("j.rank = ? AND j.state = ?".into(), vec![state.rank().into(), state.code().into()]),
         Test::Retry => ("j.rank = ? AND j.state = 0 AND j.spent > 0".into(), vec![JobState::Waiting.rank().into()]),
-        Test::Host(host) => ("j.lane = ?".into(), vec![host.clone().into()]),
+        // Lanes are named by hosts as they stand in URLs: in lower case.
+        Test::Host(host) => ("j.lane = ?".into(), vec![host.to_ascii_lowercase().into()]),
         Test::Code(code) => (
             "EXISTS (SELECT 1 FROM attempt x WHERE x.job = j.id AND x.n = j.attempt AND x.code = ?)".into(),
             vec![code.clone().into()],
@@ -152,5 +153,30 @@ impl Txn<'_> {
         let mut select = self.sql(&sql)?;
         let rows = select.query_map(params_from_iter(values), |r| Ok((r.get(0)?, r.get(1)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_found_however_it_is_spelled() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "CREATE TABLE job(id INTEGER PRIMARY KEY, lane TEXT NOT NULL DEFAULT '');
+             INSERT INTO job(lane) VALUES ('api.example.com'), ('127.0.0.1:8080'), ('');",
+        )
+        .unwrap();
+        let found = |filter: &str| {
+            let c = condition(&Filter::parse(filter).unwrap(), Millis(0));
+            let mut select = conn.prepare(&format!("SELECT j.id FROM job j WHERE {}", c.sql)).unwrap();
+            let ids = select.query_map(params_from_iter(c.values), |r| r.get::<_, i64>(0)).unwrap();
+            ids.collect::<rusqlite::Result<Vec<_>>>().unwrap()
+        };
+        assert_eq!(found("host:API.Example.com"), [1]);
+        assert_eq!(found("host:127.0.0.1:8080"), [2]);
+        assert_eq!(found("!host:api.example.com"), [2, 3], "also those that call nobody");
+        assert_eq!(found("host:example.com"), [0_i64; 0], "the whole name");
     }
 }

@@ -12,7 +12,7 @@ use super::panes::PaneId;
 use super::rows::Rows;
 use super::theme::Theme;
 use super::widgets::time;
-use crate::model::view::{Counts, Gauges, Gravity, JobDetail, ProgressView, Status, TaskView, Throughput};
+use crate::model::view::{Counts, Gauges, Gravity, HostView, JobDetail, ProgressView, Status, TaskView, Throughput};
 use crate::model::{Filter, JobId, Millis};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -107,6 +107,10 @@ pub struct App {
     pub flow: Throughput,
     /// Progress of running jobs.
     pub progress: HashMap<JobId, ProgressView>,
+    /// Hosts that jobs call, in the order of the server.
+    pub hosts: Vec<HostView>,
+    /// The one under the cursor, by its name: their order changes.
+    pub host: Option<String>,
     /// The job list.
     pub rows: Rows,
     /// What the list is narrowed to.
@@ -157,6 +161,7 @@ pub struct App {
     status_at: Millis,
     refreshed_at: Millis,
     gauges_at: Millis,
+    hosts_at: Millis,
     flow_second: i64,
     detail_asked: Option<JobId>,
     detail_at: Millis,
@@ -176,6 +181,8 @@ impl App {
             gauges: Gauges::default(),
             flow: Throughput::default(),
             progress: HashMap::new(),
+            hosts: Vec::new(),
+            host: None,
             rows: Rows::default(),
             filter: Filter::default(),
             last_filter: String::new(),
@@ -204,6 +211,7 @@ impl App {
             status_at: now,
             refreshed_at: Millis(0),
             gauges_at: Millis(0),
+            hosts_at: Millis(0),
             flow_second: 0,
             detail_asked: None,
             detail_at: Millis(0),
@@ -246,11 +254,18 @@ impl App {
         self.status.as_ref().map(|s| s.uptime_ms.saturating_add(passed))
     }
 
+    /// Index of the host under the cursor; the first one where that is gone.
+    #[must_use]
+    pub fn host_index(&self) -> usize {
+        self.host.as_ref().and_then(|name| self.hosts.iter().position(|h| h.host == *name)).unwrap_or(0)
+    }
+
     /// Where everything stands.
     #[must_use]
     pub fn layout(&self) -> Layout {
         let banners = u16::try_from(self.banners().len()).unwrap_or(u16::MAX);
-        Layout::of(Wish { size: self.size, banners, focus: self.focus, zoomed: self.zoomed })
+        let hosts = !self.hosts.is_empty();
+        Layout::of(Wish { size: self.size, banners, focus: self.focus, zoomed: self.zoomed, hosts })
     }
 
     /// Lines inside a pane below its heading, as far as it is seen; 1 if it is not.
@@ -258,7 +273,7 @@ impl App {
     pub fn room(&self, pane: PaneId) -> usize {
         let layout = self.layout();
         let inside = layout.pane(pane).map(|area| layout.inside(area).height).unwrap_or(1);
-        let heading = u16::from(pane == PaneId::Queue);
+        let heading = u16::from(matches!(pane, PaneId::Queue | PaneId::Hosts));
         usize::from(inside.saturating_sub(heading)).max(1)
     }
 

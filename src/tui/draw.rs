@@ -179,6 +179,7 @@ pub fn keys(app: &App, actions: &[Action], width: usize) -> Vec<Span<'static>> {
         let name = match action {
             Action::Leave if app.is_at_top() => app.leave,
             Action::Leave => "back",
+            Action::Open if app.focus == PaneId::Hosts => "its jobs",
             Action::Pause if app.task_under_cursor().is_some_and(|t| t.paused.is_some()) => "resume",
             _ => spec.name,
         };
@@ -239,6 +240,7 @@ fn footer(app: &App, area: Rect, buf: &mut Buffer) {
                 Action::Zoom,
                 Action::Back,
             ],
+            PaneId::Hosts => &[Action::Open, Action::Zoom, Action::Filter, Action::Trigger, Action::Back],
             PaneId::System => &[Action::Pause, Action::Trigger, Action::PauseAll, Action::Zoom, Action::Back],
         };
         let mut spans = keys(app, own, left.saturating_sub(tail));

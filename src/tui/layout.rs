@@ -39,6 +39,8 @@ pub struct Wish {
     pub focus: PaneId,
     /// Whether it alone is wanted.
     pub zoomed: bool,
+    /// Whether there are hosts to show.
+    pub hosts: bool,
 }
 
 impl Layout {
@@ -87,10 +89,17 @@ fn arrange(wish: Wish, body: Rect) -> Vec<(PaneId, Rect)> {
         (true, _, _) | (false, false, false) => alone,
         (false, true, true) => {
             let bottom = (body.height / 4).clamp(8, 14);
-            let top = Rect { height: body.height - bottom, ..body };
-            let low = Rect { y: top.bottom(), height: bottom, ..body };
-            let (logs, system) = split(low, low.width * 63 / 100);
+            // By the height of the screen alone: nothing moves when a host closes.
+            let wanted = wish.hosts || wish.focus == PaneId::Hosts;
+            let hosts = if wanted { (body.height * 22 / 100).clamp(5, 12) } else { 0 };
+            let top = Rect { height: body.height - bottom - hosts, ..body };
+            let low = Rect { y: top.bottom(), height: bottom + hosts, ..body };
+            let (left, system) = split(low, low.width * 63 / 100);
             let mut panes = side_by_side(top);
+            if wanted {
+                panes.push((PaneId::Hosts, Rect { height: hosts, ..left }));
+            }
+            let logs = Rect { y: left.y + hosts, height: bottom, ..left };
             panes.extend([(PaneId::Logs, logs), (PaneId::System, system)]);
             panes
         }
@@ -118,18 +127,20 @@ mod tests {
     use super::*;
 
     fn of(width: u16, height: u16, focus: PaneId) -> Layout {
-        Layout::of(Wish { size: (width, height), banners: 2, focus, zoomed: false })
+        Layout::of(Wish { size: (width, height), banners: 2, focus, zoomed: false, hosts: false })
     }
 
     #[test]
     fn panes_are_given_up_as_room_goes() {
         let seen = |w, h, f| of(w, h, f).panes.iter().map(|(p, _)| *p).collect::<Vec<_>>();
-        use PaneId::{Details, Logs, Queue, System};
+        use PaneId::{Details, Hosts, Logs, Queue, System};
         assert_eq!(seen(120, 36, Queue), [Queue, Details, Logs, System]);
         assert_eq!(seen(120, 24, Queue), [Queue, Details]);
         assert_eq!(seen(120, 24, Logs), [Logs]);
         assert_eq!(seen(80, 40, Details), [Queue, Details]);
         assert_eq!(seen(80, 24, Queue), [Queue]);
+        assert_eq!(seen(120, 36, Hosts), [Queue, Details, Hosts, Logs, System]);
+        assert_eq!(seen(80, 40, Hosts), [Hosts]);
         assert!(of(39, 24, Queue).tiny && of(80, 9, Queue).tiny && of(0, 0, Queue).tiny);
     }
 
@@ -137,12 +148,15 @@ mod tests {
     fn nothing_overlaps_or_leaves_the_screen() {
         for w in 0..200 {
             for h in 0..60 {
-                let l = of(w, h, PaneId::Queue);
-                let mut all: Vec<Rect> = l.panes.iter().map(|(_, r)| *r).collect();
-                all.extend([l.header, l.banners, l.footer]);
-                for (i, a) in all.iter().enumerate() {
-                    assert!(a.right() <= w && a.bottom() <= h, "{w}x{h}: {a:?}");
-                    assert!(all[i + 1..].iter().all(|b| !a.intersects(*b)), "{w}x{h}: {a:?}");
+                for hosts in [false, true] {
+                    let focus = PaneId::Queue;
+                    let l = Layout::of(Wish { size: (w, h), banners: 3, focus, zoomed: false, hosts });
+                    let mut all: Vec<Rect> = l.panes.iter().map(|(_, r)| *r).collect();
+                    all.extend([l.header, l.banners, l.footer]);
+                    for (i, a) in all.iter().enumerate() {
+                        assert!(a.right() <= w && a.bottom() <= h, "{w}x{h}: {a:?}");
+                        assert!(all[i + 1..].iter().all(|b| !a.intersects(*b)), "{w}x{h}: {a:?}");
+                    }
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What keys, the mouse and popups do to the dashboard.
 
+use crate::model::filter::Test;
 use crate::model::view::JobView;
 use crate::model::{Filter, JobState};
 use crate::tui::action::Action;
@@ -8,7 +9,7 @@ use crate::tui::keymap;
 use crate::tui::layers::{Answer, Layer};
 use crate::tui::logbook::Tab;
 use crate::tui::msg::{Cmd, LogScope, Verb};
-use crate::tui::panes::{PaneId, details, queue};
+use crate::tui::panes::{PaneId, details, hosts, queue};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use std::collections::BTreeMap;
 use tui_input::Input;
@@ -69,10 +70,11 @@ impl App {
             Action::Open => self.open(),
             Action::Back => self.back(),
             Action::NextPane => self.turn(1),
-            Action::PreviousPane => self.turn(PaneId::ALL.len() - 1),
+            Action::PreviousPane => self.turn(-1),
             Action::Overview => (self.focus, self.zoomed) = (PaneId::Queue, false),
             Action::QueueView => (self.focus, self.zoomed) = (PaneId::Queue, true),
             Action::LogsView => (self.focus, self.zoomed) = (PaneId::Logs, true),
+            Action::HostsView => (self.focus, self.zoomed) = (PaneId::Hosts, true),
             Action::SystemView => (self.focus, self.zoomed) = (PaneId::System, true),
             Action::FailedView => {
                 (self.focus, self.zoomed) = (PaneId::Queue, false);
@@ -146,6 +148,7 @@ impl App {
                 self.detail_top = self.detail_top.saturating_add_signed(by).min(last);
             }
             PaneId::Logs => self.logs.step(by, self.room(PaneId::Logs)),
+            PaneId::Hosts => self.select_host(self.host_index().saturating_add_signed(by)),
             PaneId::System => self.task_index = self.task_index.saturating_add_signed(by),
         }
     }
@@ -155,6 +158,7 @@ impl App {
             PaneId::Queue => self.rows.first(),
             PaneId::Details => self.detail_top = 0,
             PaneId::Logs => self.logs.first(self.room(PaneId::Logs)),
+            PaneId::Hosts => self.select_host(0),
             PaneId::System => self.task_index = 0,
         }
     }
@@ -166,14 +170,28 @@ impl App {
                 self.detail_top = details::length(self).saturating_sub(self.room(PaneId::Details));
             }
             PaneId::Logs => self.logs.follow(),
+            PaneId::Hosts => self.select_host(usize::MAX),
             PaneId::System => self.task_index = usize::MAX,
         }
+    }
+
+    /// Puts the cursor on a host; on the last one, where there are not so many.
+    fn select_host(&mut self, index: usize) {
+        self.host = self.hosts.get(index).or(self.hosts.last()).map(|h| h.host.clone());
+    }
+
+    /// The jobs that call the host under the cursor.
+    fn open_host(&mut self) {
+        let Some(host) = self.hosts.get(self.host_index()).map(|h| h.host.clone()) else { return };
+        (self.focus, self.zoomed) = (PaneId::Queue, false);
+        self.set_filter(Filter::default().and(Test::Host(host)));
     }
 
     fn open(&mut self) {
         match self.focus {
             PaneId::Queue if self.rows.selected().is_some() => (self.focus, self.zoomed) = (PaneId::Details, false),
             PaneId::Queue => {}
+            PaneId::Hosts => self.open_host(),
             PaneId::Details | PaneId::Logs | PaneId::System => self.zoomed = true,
         }
     }
@@ -192,9 +210,15 @@ impl App {
         }
     }
 
-    fn turn(&mut self, by: usize) {
-        let at = PaneId::ALL.iter().position(|p| *p == self.focus).unwrap_or(0);
-        self.focus = PaneId::ALL[(at + by) % PaneId::ALL.len()];
+    fn turn(&mut self, by: isize) {
+        // Where nothing is fetched, there is one pane less to step over.
+        let all: Vec<PaneId> = PaneId::ALL
+            .into_iter()
+            .filter(|p| *p != PaneId::Hosts || self.focus == *p || !self.hosts.is_empty())
+            .collect();
+        let at = all.iter().position(|p| *p == self.focus).unwrap_or(0);
+        let next = at + if by < 0 { all.len() - 1 } else { 1 };
+        self.focus = all[next % all.len()];
     }
 
     fn turn_attempt(&mut self, by: isize) {
@@ -323,9 +347,16 @@ impl App {
         };
         match mouse.kind {
             MouseEventKind::Down(MouseButton::Left) => {
-                self.focus = pane;
                 let inside = layout.inside(area);
                 let line = usize::from(mouse.row.saturating_sub(inside.y));
+                // As it stands on the screen: with the focus the list may stand elsewhere.
+                if pane == PaneId::Hosts
+                    && mouse.row > inside.y
+                    && let Some(index) = hosts::row_at(self, line - 1)
+                {
+                    self.select_host(index);
+                }
+                self.focus = pane;
                 if pane == PaneId::Queue
                     && mouse.row > inside.y
                     && let Some(index) = queue::row_at(self, line - 1)

@@ -1,7 +1,7 @@
 //! What messages do to the state, and what is then asked for.
 
 use super::{App, Due, Link, plural};
-use crate::model::view::{Done, JobDetail, Selection, Status, Throughput, Tick};
+use crate::model::view::{Done, HostView, JobDetail, Selection, Status, Throughput, Tick};
 use crate::model::{JobId, Millis};
 use crate::tui::msg::{Cmd, Msg, Verb};
 use crate::tui::panes::{PaneId, details, queue};
@@ -13,6 +13,8 @@ const REFRESH_EVERY: Duration = Duration::from_millis(400);
 const TASKS_EVERY: Duration = Duration::from_secs(1);
 /// Least time between two changes of the gauges on the screen.
 const GAUGES_EVERY: Duration = Duration::from_secs(2);
+/// Least time between two changes of the hosts on the screen.
+const HOSTS_EVERY: Duration = Duration::from_secs(1);
 /// The reasons why a job waits are asked for again after this long.
 const WHY_EVERY: Duration = Duration::from_secs(3);
 
@@ -179,6 +181,7 @@ impl App {
         self.counts = status.counts;
         self.gauges = status.gauges.clone();
         self.flow = status.throughput.clone();
+        self.take_hosts(status.hosts.clone());
         self.flow_second = (self.now.0 + self.skew) / 1000;
         self.status_at = self.now;
         self.status = Some(status);
@@ -196,6 +199,9 @@ impl App {
         }
         if self.now.since(self.gauges_at) >= GAUGES_EVERY {
             (self.gauges, self.gauges_at) = (tick.gauges, self.now);
+        }
+        if self.now.since(self.hosts_at) >= HOSTS_EVERY {
+            self.take_hosts(tick.hosts);
         }
         let second = tick.now_ms / 1000;
         if second > self.flow_second {
@@ -216,6 +222,12 @@ impl App {
         }
         self.tasks_asked = (tick.rev, self.now);
         vec![Cmd::Status]
+    }
+
+    /// No more of them than a server may tell.
+    fn take_hosts(&mut self, mut hosts: Vec<HostView>) {
+        hosts.truncate(HostView::MAX);
+        (self.hosts, self.hosts_at) = (hosts, self.now);
     }
 
     fn take_selection(&mut self, number: u64, result: Result<Selection, String>) {

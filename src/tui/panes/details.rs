@@ -1,5 +1,7 @@
 //! One job: what went wrong and where, every attempt, its files, who did what to it, and the keys valid for it.
 
+mod call;
+
 use super::{Pane, PaneId, Title, padded};
 use crate::model::view::{AttemptView, JobDetail, JobView};
 use crate::model::{Failure, JobState};
@@ -123,6 +125,7 @@ fn lines(app: &App, width: usize) -> Vec<Line<'static>> {
     let error = attempt.map_or(job.error.as_ref(), |a| a.error.as_ref());
     if let Some(error) = error {
         failure(&mut page, error, &job.input);
+        call::answer(&mut page, app, error);
     }
     if let Some(detail) = detail {
         rejects(&mut page, app, detail);
@@ -313,6 +316,10 @@ fn rest(page: &mut Page<'_>, app: &App, detail: &JobDetail, attempt: Option<&Att
         let since = time::stamp(&cause.first_at, now);
         page.row(Meaning::Plain, &format!("same cause: {} jobs, since {since}", time::count(cause.open)));
     }
+    if let Some(run) = detail.run.as_ref().filter(|run| run.total > 1 || detail.job.is_plan) {
+        page.gap();
+        page.row(Meaning::Plain, &call::progress(run));
+    }
     if !detail.attempts.is_empty() {
         page.gap();
         let shown = app.attempt.unwrap_or(detail.attempts.len() - 1);
@@ -331,6 +338,11 @@ fn rest(page: &mut Page<'_>, app: &App, detail: &JobDetail, attempt: Option<&Att
     }
     page.gap();
     page.fact("input", &detail.job.input);
+    let attempt_call = attempt.map(|a| a.error.as_ref().and_then(|e| e.call));
+    let facts = call::facts(&detail.job, attempt_call);
+    if !facts.is_empty() {
+        page.fact("call", &facts);
+    }
     for file in detail.files.iter().filter(|f| f.role != "in") {
         page.fact(&file.role, &file.path);
     }

@@ -2,6 +2,7 @@
 //! a line in [`PANES`].
 
 pub mod details;
+pub mod hosts;
 pub mod logs;
 pub mod queue;
 pub mod system;
@@ -19,13 +20,15 @@ pub enum PaneId {
     Details,
     /// The logs.
     Logs,
+    /// The hosts that jobs call.
+    Hosts,
     /// Machine and tasks.
     System,
 }
 
 impl PaneId {
     /// Every pane, in the order of Tab.
-    pub const ALL: [Self; 4] = [Self::Queue, Self::Details, Self::Logs, Self::System];
+    pub const ALL: [Self; 5] = [Self::Queue, Self::Details, Self::Logs, Self::Hosts, Self::System];
 }
 
 /// What a frame says about its pane.
@@ -48,7 +51,7 @@ pub trait Pane: Sync {
 }
 
 /// Every pane.
-pub static PANES: [&dyn Pane; 4] = [&queue::Queue, &details::Details, &logs::Logs, &system::System];
+pub static PANES: [&dyn Pane; 5] = [&queue::Queue, &details::Details, &logs::Logs, &hosts::Hosts, &system::System];
 
 /// Leaves a column free on both sides.
 #[must_use]

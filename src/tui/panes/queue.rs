@@ -7,7 +7,7 @@ use crate::tui::app::{App, Link, plural};
 use crate::tui::theme::Meaning;
 use crate::tui::widgets::line::{put, tint};
 use crate::tui::widgets::table::{self, Column};
-use crate::tui::widgets::{bar, text, time};
+use crate::tui::widgets::{Glyphs, bar, text, time};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -23,6 +23,15 @@ const GUTTER: usize = 2;
 const REASON_INDENT: usize = 4;
 /// Widest column of task names.
 const TASK_MAX: usize = 14;
+/// What stands behind the URL of a call that was made, and how much of the URL must stay in sight beside it.
+const FACTS: [(Column, usize); 3] = [
+    (Column { title: "", width: 3, right: true, rank: 0 }, 18),
+    (Column { title: "", width: 6, right: true, rank: 0 }, 22),
+    (Column { title: "", width: 7, right: true, rank: 0 }, 28),
+];
+/// Number of the column of names, and of the first of those facts.
+const INPUT: usize = 2;
+const FACT: usize = 5;
 
 impl Pane for Queue {
     fn id(&self) -> PaneId {
@@ -95,13 +104,19 @@ fn draw_row(
         _ => theme.style(Meaning::Plain),
     };
     let quiet = theme.style(Meaning::Dim);
-    let input = columns.iter().find(|(i, _)| *i == 2).map_or(0, |(_, c)| c.width);
+    let columns = &with_facts(job, columns);
+    let input = columns.iter().find(|(i, _)| *i == INPUT).map_or(0, |(_, c)| c.width);
+    let status = job.http_status.map_or_else(String::new, |n| n.to_string());
+    let latency = if job.cached { Some("cached".to_owned()) } else { job.latency_ms.map(time::latency) };
     let cells = [
         (format!("{sign} {word}"), theme.style(meaning)),
         (job.task.clone(), body),
         (input_cell(app, job, input), body),
         (format!("{}/{}", job.spent, job.max_attempts), quiet),
         (age(job, app.now()), if job.is_retry() { theme.style(Meaning::Attention) } else { quiet }),
+        (status, if job.http_status.is_some_and(|n| n >= 400) { body } else { quiet }),
+        (latency.unwrap_or_default(), if job.cached { quiet } else { body }),
+        (job.bytes_out.map_or_else(String::new, time::bytes), quiet),
     ];
     let focused = app.focus == PaneId::Queue;
     let cursor = if selected { theme.glyphs.cursor } else { ' ' };
@@ -137,6 +152,21 @@ fn draw_row(
     }
 }
 
+/// The columns of one row: where a call was made, what came of it stands behind the URL, as far as there is room.
+fn with_facts(job: &JobView, columns: &[(usize, Column)]) -> Vec<(usize, Column)> {
+    let mut out = columns.to_vec();
+    let called = job.http_status.is_some() || job.latency_ms.is_some() || job.cached;
+    let Some(at) = out.iter().position(|(i, _)| *i == INPUT).filter(|_| called) else { return out };
+    for (n, (fact, least)) in FACTS.into_iter().enumerate() {
+        let Some(left) = out[at].1.width.checked_sub(fact.width + table::GAP).filter(|left| *left >= least) else {
+            break;
+        };
+        out[at].1.width = left;
+        out.insert(at + 1 + n, (FACT + n, fact));
+    }
+    out
+}
+
 /// The name of the input; behind it, for a running job, how far it is.
 fn input_cell(app: &App, job: &JobView, width: usize) -> String {
     const BAR_MIN: usize = 3;
@@ -155,27 +185,37 @@ fn input_cell(app: &App, job: &JobView, width: usize) -> String {
             format!("{name} {} {:>4}", bar::bar(share, bar, glyphs), bar::percent(share))
         }
         Some(share) if width >= 12 => {
-            let name = text::fit_middle(&name(job), width - 5, glyphs);
-            format!("{} {:>4}", text::left(&name, width - 5, glyphs), bar::percent(share))
+            let name = text::left(&short(job, width - 5, glyphs), width - 5, glyphs);
+            format!("{name} {:>4}", bar::percent(share))
         }
         _ => match rows.filter(|r| text::width(r) + 10 <= width) {
             Some(rows) => {
                 let room = width - text::width(&rows) - 1;
-                format!("{} {rows}", text::left(&text::fit_middle(&name(job), room, glyphs), room, glyphs))
+                format!("{} {rows}", text::left(&short(job, room, glyphs), room, glyphs))
             }
-            None => text::fit_middle(&name(job), width, glyphs),
+            None => short(job, width, glyphs),
         },
     }
 }
 
-/// The short name of a job's input: the file's name, a URL without its scheme, a slot.
+/// The name in at most so many columns, cut in the middle; of a URL, the host and the last part stay.
+fn short(job: &JobView, width: usize, glyphs: &Glyphs) -> String {
+    if job.input.contains("://") && !job.is_plan {
+        text::fit_url(&name(job), width, glyphs)
+    } else {
+        text::fit_middle(&name(job), width, glyphs)
+    }
+}
+
+/// The short name of a job's input: the file's name, a URL without its scheme, a slot. A plan says that it is one.
 #[must_use]
 pub fn name(job: &JobView) -> String {
     let input = job.input.as_str();
-    match input.split_once("://") {
-        Some((_, rest)) => rest.to_owned(),
-        None => input.rsplit('/').find(|part| !part.is_empty()).unwrap_or(input).to_owned(),
-    }
+    let name = match input.split_once("://") {
+        Some((_, rest)) => rest,
+        None => input.rsplit('/').find(|part| !part.is_empty()).unwrap_or(input),
+    };
+    if job.is_plan { format!("plan: {name}") } else { name.to_owned() }
 }
 
 /// Lines that a job takes in the list.

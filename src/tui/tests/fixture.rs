@@ -1,6 +1,7 @@
 //! A busy server in the small, with a fixed clock.
 
 pub use super::bench::*;
+pub use super::calls::*;
 
 use crate::clock;
 use crate::model::action::Level;
@@ -220,6 +221,7 @@ pub fn status() -> Status {
         progress: Vec::new(),
         paused: None,
         oldest_queued_ms: Some(61_000),
+        hosts: Vec::new(),
         now: clock::rfc3339(now()),
         rev: 10,
     }
@@ -261,6 +263,7 @@ pub fn tick(rev: i64) -> Tick {
         status_rev: 1,
         state: "running".into(),
         now_ms: now().0,
+        hosts: Vec::new(),
     }
 }
 
@@ -288,7 +291,7 @@ pub fn detail(job: JobView) -> JobDetail {
         |role: &str, path: String| FileView { role: role.into(), path, size: Some(4_100_000), at: stamp(14, 0, 2) };
     let settled = job.state == JobState::Failed;
     JobDetail {
-        run: None,
+        run: job.host.as_ref().map(|_| run()),
         attempts: vec![AttemptView {
             n: 1,
             node: "web-03".into(),

@@ -2,8 +2,9 @@
 
 use super::fixture::*;
 use crate::model::action::Level;
+use crate::model::action::network::Call;
 use crate::model::text::is_shown;
-use crate::model::view::{Gravity, JobView};
+use crate::model::view::{Gravity, HostView, JobView};
 use crate::model::{ContextLine, Failure, JobState};
 use crate::tui::msg::Msg;
 use crate::tui::theme::Depth;
@@ -28,6 +29,9 @@ fn rows() -> impl Strategy<Value = Vec<JobView>> {
             let mut failure = Failure::permanent(&a, b.clone());
             (failure.line, failure.column) = (Some(n), Some(m % 9));
             (failure.file, failure.raw, failure.column_name) = (Some(c.clone()), Some(b.clone()), Some(a.clone()));
+            failure.answer = (m % 2 == 0).then(|| format!("{a}\n{b}\n\n{c}"));
+            failure.call =
+                Some(Call { status: Some(n as u16), latency_ms: Some(m), requests: 1, bytes: n, cached: true });
             failure.context = vec![ContextLine { line: n, text: c.clone() }, ContextLine { line: m, text: a.clone() }];
             JobView {
                 task: a.clone(),
@@ -44,6 +48,13 @@ fn rows() -> impl Strategy<Value = Vec<JobView>> {
                 error: (n % 2 == 0).then_some(failure),
                 held: (m % 2 == 0).then(|| a.clone()),
                 reason: Some(c),
+                host: (n % 3 == 0).then(|| a.clone()),
+                http_status: (m % 3 == 0).then_some(n as u16),
+                latency_ms: (n % 5 == 0).then_some(m),
+                requests: (n % 7 == 0).then_some(m as u32),
+                bytes_out: (m % 5 == 0).then_some(n),
+                cached: n % 11 == 0,
+                is_plan: m % 7 == 0,
                 ..job(i as i64 + 1, JobState::ALL[state])
             }
         };
@@ -51,10 +62,10 @@ fn rows() -> impl Strategy<Value = Vec<JobView>> {
     })
 }
 
-const KEYS: [&str; 44] = [
+const KEYS: [&str; 45] = [
     "j", "k", "g", "G", "pgdn", "pgup", "ctrl-d", "ctrl-u", "tab", "backtab", "enter", "esc", "space", "v", "*", "/",
     "r", "R", "s", "S", "x", "p", "P", "t", "l", "a", "[", "]", "y", "Y", "z", "F", "m", "?", ":", "1", "2", "3", "5",
-    "6", "L", "right", "n", "up",
+    "6", "7", "L", "right", "n", "up",
 ];
 
 fn check(bench: &Bench) {
@@ -84,6 +95,20 @@ proptest! {
         state.gauges.cpu_percent = vec![f32::NAN, -5.0, 700.0, f32::INFINITY, 3.0];
         (state.gauges.memory_used_bytes, state.gauges.disk_free_bytes) = (u64::MAX, u64::MAX);
         state.throughput.bytes_per_second = vec![u64::MAX; 300];
+        let host = |(i, word): (usize, &String)| HostView {
+            host: word.clone(),
+            in_flight: u32::MAX,
+            rate: Some(word.clone()),
+            closed_until: (i % 2 == 0).then(|| words[7].clone()),
+            why: (i % 3 == 0).then(|| words[6].clone()),
+            breaker: words[5].clone(),
+            requests: u64::MAX,
+            bad: i as u64,
+            p50_ms: Some(u64::MAX),
+            per_second: vec![u32::MAX; i * 40],
+            ..HostView::default()
+        };
+        state.hosts = words.iter().enumerate().map(host).collect();
         b.send(Msg::Status(Box::new(state)));
         let mut page = log();
         page.lines.push(line(40, Level::ALL[level], &words[7]));

@@ -1,6 +1,7 @@
 //! Tests of the whole dashboard: screens as text, keys as commands, hostile data.
 
 mod bench;
+mod calls;
 pub mod fixture;
 mod fuzz;
 mod keys;

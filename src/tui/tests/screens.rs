@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::model::JobState;
-use crate::model::view::{Counts, Gravity};
+use crate::model::view::{Counts, Gravity, HostView, Status, Tick};
 use crate::tui::msg::Msg;
 use crate::tui::theme::{Depth, Meaning, Theme};
 use ratatui::style::{Color, Modifier};
@@ -56,6 +56,52 @@ fn a_running_job_in_detail() {
 fn rows_that_were_set_aside() {
     shoot("aside", |_| {}, with_rejects);
     shoot("rejects", |b| b.keys("enter"), with_rejects);
+}
+
+/// A tick with hosts.
+fn call_hosts(b: &mut Bench) {
+    b.wait(2_000);
+    b.send(Msg::Tick(Box::new(Tick { hosts: hosts(), ..tick(1) })));
+}
+
+#[test]
+fn hosts_and_calls() {
+    shoot("fetch", call_hosts, fetch_rows);
+    shoot(
+        "hosts",
+        |b| {
+            call_hosts(b);
+            b.keys("7 j j");
+        },
+        fetch_rows,
+    );
+    shoot(
+        "answer",
+        |b| {
+            call_hosts(b);
+            b.keys("enter");
+        },
+        fetch_rows,
+    );
+    shoot(
+        "calls",
+        |b| {
+            call_hosts(b);
+            b.keys("2");
+        },
+        fetch_rows,
+    );
+}
+
+#[test]
+fn a_screen_without_hosts_has_no_pane_for_them() {
+    let mut b = Bench::busy(120, 36, Depth::Mono);
+    assert!(!b.screen().contains(" Fetch "), "{}", b.screen());
+    b.keys("7");
+    assert!(b.screen().contains("no host has been called yet"), "{}", b.screen());
+    call_hosts(&mut b);
+    b.keys("1");
+    assert!(b.screen().contains(" Fetch "), "{}", b.screen());
 }
 
 #[test]
@@ -167,6 +213,13 @@ fn colours_have_meanings() {
     let map = colours(&b);
     assert!(!map.contains('?'), "a colour without a meaning:\n{map}");
     insta::assert_snapshot!("busy_120x36_colours", map);
+    let mut b = Bench::with(120, 36, Depth::Indexed, fetch_rows());
+    call_hosts(&mut b);
+    b.keys("enter");
+    b.answer();
+    let map = colours(&b);
+    assert!(!map.contains('?'), "a colour without a meaning:\n{map}");
+    insta::assert_snapshot!("answer_120x36_colours", map);
 }
 
 #[test]
@@ -176,15 +229,21 @@ fn failures_are_the_only_red() {
     let healthy = busy_rows().into_iter().filter(|j| j.state != JobState::Failed).collect();
     let mut b = Bench::with(120, 36, Depth::Ansi, healthy);
     let mut well = status();
+    well.hosts = hosts().into_iter().map(|h| HostView { bad: 0, ..h }).collect();
     well.counts.failed = 0;
     for task in &mut well.tasks {
         task.counts.failed = 0;
     }
+    let ill = Status { hosts: hosts(), ..well.clone() };
     b.send(Msg::Status(Box::new(well)));
     b.keys("6");
     assert_eq!(reds(&b), 0);
     b.keys("2");
     assert_eq!(reds(&b), 0);
+    b.keys("7");
+    assert_eq!(reds(&b), 0, "also not for a host that is left alone");
+    b.send(Msg::Status(Box::new(ill)));
+    assert!(reds(&b) > 0, "but for calls that failed");
     assert!(reds(&Bench::busy(120, 36, Depth::Ansi)) > 20);
 }
 

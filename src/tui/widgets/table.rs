@@ -18,7 +18,7 @@ pub struct Column {
 }
 
 /// Space between two columns.
-const GAP: usize = 2;
+pub const GAP: usize = 2;
 /// Least width of a column that takes what is left.
 const FLEX_MIN: usize = 12;
 

@@ -50,19 +50,37 @@ pub fn fit(text: &str, width: usize, glyphs: &Glyphs) -> String {
 /// At most `width` columns of a name, cut in the middle so that its end (an extension, a number) stays readable.
 #[must_use]
 pub fn fit_middle(text: &str, width: usize, glyphs: &Glyphs) -> String {
+    fit_around(text, width, width.saturating_sub(1) / 2, glyphs)
+}
+
+/// At most `width` columns of a text, cut so that up to `back` columns of its end stay.
+fn fit_around(text: &str, width: usize, back: usize, glyphs: &Glyphs) -> String {
     let text = clean(text);
     let all = graphemes(&text);
     if all.iter().map(|(_, w)| w).sum::<usize>() <= width {
         return all.into_iter().map(|(s, _)| s).collect();
     }
     let Some(room) = width.checked_sub(1) else { return String::new() };
-    let back = room / 2;
+    let back = back.min(room);
     let reversed: Vec<_> = all.iter().rev().cloned().collect();
     let tail: Vec<_> = graphemes(&head(&reversed, back)).into_iter().rev().map(|(s, _)| s).collect();
     let mut out = head(&all, room - back);
     out.push(glyphs.ellipsis);
     out.extend(tail);
     out
+}
+
+/// At most `width` columns of a URL without its scheme, cut so that its host and its last part stay, as far as there is
+/// room for both: `api.partner.com/v2…/81`.
+#[must_use]
+pub fn fit_url(url: &str, to: usize, glyphs: &Glyphs) -> String {
+    let place = url.split(['?', '#']).next().unwrap_or(url).trim_end_matches('/');
+    let Some((host, _)) = place.split_once('/') else { return fit_middle(url, to, glyphs) };
+    let room = to.saturating_sub(1);
+    let last = place.rfind('/').map_or("", |at| &url[at..]);
+    // What the host leaves; half of it all, where it leaves next to nothing.
+    let beside = Some(room.saturating_sub(width(host))).filter(|left| left * 3 >= room).unwrap_or(room / 2);
+    fit_around(url, to, width(last).min(beside), glyphs)
 }
 
 /// The first characters that fit into `room` columns.
@@ -176,6 +194,19 @@ mod tests {
     }
 
     #[test]
+    fn host_and_last_part_of_a_url_stay() {
+        let url = "api.partner.com/v2/items/81";
+        assert_eq!(fit_url(url, 27, &G), url);
+        assert_eq!(fit_url(url, 23, &G), "api.partner.com/v2/…/81");
+        assert_eq!(fit_url(url, 19, &G), "api.partner.com…/81");
+        assert_eq!(fit_url(url, 12, &G), "api.part…/81");
+        assert_eq!(fit_url("a.io/v2/list?page=100", 16, &G), "a.io…st?page=100");
+        assert_eq!(fit_url("a.io/v2/어제/주문/", 12, &G), "a.io/…/주문/");
+        assert_eq!(fit_url("a-host-with-a-long-name.example.com/", 12, &G), "a-host….com/");
+        assert_eq!(fit_url("/", 0, &G), "");
+    }
+
+    #[test]
     fn hostile_text_is_written_out() {
         assert_eq!(fit("a\x1b[2Jb", 20, &G), "a\\x1b[2Jb");
         assert_eq!(width("\u{202e}"), "\\u{202e}".len());
@@ -201,6 +232,7 @@ mod tests {
         fn widths_are_exact(text in any::<String>(), to in 0usize..60) {
             prop_assert!(width(&fit(&text, to, &G)) <= to);
             prop_assert!(width(&fit_middle(&text, to, &G)) <= to);
+            prop_assert!(width(&fit_url(&text, to, &G)) <= to);
             prop_assert_eq!(width(&left(&text, to, &G)), to);
             prop_assert_eq!(width(&right(&text, to, &G)), to);
             prop_assert!(width(&window(&text, to, 7)) <= 7);

@@ -52,6 +52,12 @@ pub fn took(ms: u64) -> String {
     }
 }
 
+/// How long an answer took to come: `123 ms`, `1.2 s`, then as [`exact`]. At most 6 columns up to 999 days.
+#[must_use]
+pub fn latency(ms: u64) -> String {
+    if ms < 1_000 { format!("{ms} ms") } else { took(ms) }
+}
+
 /// How long a supervisor has been running: `4d 02:11`.
 #[must_use]
 pub fn uptime(ms: u64) -> String {
@@ -121,6 +127,7 @@ mod tests {
         assert_eq!([0, 59_999, 134_000, 11_100_000, 356_460_000].map(exact), ["0s", "59s", "2m14", "3h05", "4d03"]);
         assert_eq!([0, 59_999, 134_000, 11_100_000, 356_460_000].map(age), ["0s", "59s", "2m", "3h", "4d"]);
         assert_eq!([3, 340, 1_250, 134_000].map(took), ["3 ms", "0.3 s", "1.2 s", "2m14"]);
+        assert_eq!([3, 999, 1_250, 134_000].map(latency), ["3 ms", "999 ms", "1.2 s", "2m14"]);
         assert_eq!([4_000, 7_860_000, 353_460_000].map(uptime), ["4s", "02:11", "4d 02:11"]);
     }
 
