@@ -183,6 +183,7 @@ pub fn status() -> Status {
     let mut thumbs = task("thumbs", "/srv/orders/pictures", "command", Counts::default(), 0);
     thumbs.paused = Some(Paused { by: "mina".into(), at: ago(300) });
     Status {
+        hosts: Vec::new(),
         state: "running".into(),
         pid: Some(4242),
         version: "0.1.0".into(),
@@ -227,6 +228,7 @@ pub fn status() -> Status {
 /// A tick.
 pub fn tick(rev: i64) -> Tick {
     Tick {
+        hosts: Vec::new(),
         rev,
         counts: status().counts,
         gauges: status().gauges,

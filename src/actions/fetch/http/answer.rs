@@ -50,8 +50,6 @@ pub struct Answer {
     pub url: Url,
     /// From the dial of the last request to the head of the answer.
     pub latency: Duration,
-    /// Requests sent for it, redirects included.
-    pub requests: u32,
     body: Body,
     pace: Pace,
     case: Box<Case>,
@@ -85,7 +83,6 @@ impl Answer {
             headers: Headers(std::mem::take(response.headers_mut())),
             url: case.url.clone(),
             latency,
-            requests: case.call.requests,
             body: Body::Over,
             pace,
             max_bytes,

@@ -114,8 +114,8 @@ impl Client {
     }
 
     /// The same with another clock to read `Retry-After` by.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+    #[cfg(test)]
+    pub(super) fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         if let Some(inner) = self.inner_mut() {
             inner.clock = clock;
         }
@@ -130,6 +130,7 @@ impl Client {
     }
 
     /// What is inside, as long as there is no second clone.
+    #[cfg(test)]
     fn inner_mut(&mut self) -> Option<&mut Inner> {
         Arc::get_mut(&mut self.0)
     }

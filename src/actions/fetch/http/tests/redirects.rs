@@ -21,7 +21,7 @@ async fn to(status: u16, url: String) -> Site {
 async fn a_redirect_is_followed_with_a_pass_of_its_own() {
     let (site, gate) = (site().await, Gate::default());
     let answer = call(&client(), &gate, &get(&site.url("/302/301/308/end"))).await.unwrap();
-    assert_eq!((answer.requests, answer.url.as_str()), (4, site.url("/end").as_str()));
+    assert_eq!((answer.call().requests, answer.url.as_str()), (4, site.url("/end").as_str()));
     assert_eq!(read(answer).await.unwrap(), b"GET");
     assert_eq!(gate.endings().len(), 4);
     assert!(gate.endings().into_iter().all(is_good));

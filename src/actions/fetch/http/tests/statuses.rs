@@ -19,7 +19,7 @@ async fn site() -> Site {
 async fn a_good_answer_is_read_to_its_end() {
     let (site, gate, client) = (site().await, Gate::default(), client());
     let mut answer = call(&client, &gate, &get(&site.url("/200"))).await.unwrap();
-    assert_eq!((answer.status, answer.version, answer.requests), (200, "HTTP/1.1", 1));
+    assert_eq!((answer.status, answer.version, answer.call().requests), (200, "HTTP/1.1", 1));
     assert_eq!(answer.headers.get("Content-Length"), Some("4"));
     assert!(gate.ended.lock().unwrap().is_empty(), "the host is occupied until the body is read");
     assert_eq!(answer.chunk().await.unwrap().unwrap(), "body");
