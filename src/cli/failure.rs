@@ -35,6 +35,9 @@ pub(super) fn print(failure: &Failure, out: &mut Out) {
     if others.len() > CAUSES_MAX {
         out.line(Line::of(Style::Dim, format!("  and {} more", others.len() - CAUSES_MAX)));
     }
+    for line in failure.answer.iter().flat_map(|answer| answer.lines()) {
+        out.line(Line::of(Style::Dim, "  | ").text(line));
+    }
 }
 
 /// Prints records that were set aside: all that are known, for they are to be mended.

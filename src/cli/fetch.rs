@@ -10,6 +10,9 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// Lines that are printed of an answer that was no good.
+const ANSWER_MAX: usize = 20;
+
 /// What one URL came to.
 #[derive(Debug, Serialize)]
 pub struct Fetched {
@@ -64,6 +67,9 @@ impl Progress {
         self.clear();
         let line = Line::of(Style::Bad, "failed ").text(format!("{}: {}", fetched.url, failure.message));
         out.remark(line);
+        for line in failure.answer.iter().flat_map(|answer| answer.lines()).take(ANSWER_MAX) {
+            out.remark(Line::of(Style::Dim, "  | ").text(line));
+        }
     }
 
     /// Draws how far it is; `waiting`: URLs under way.
@@ -104,9 +110,4 @@ impl Progress {
     pub fn all_ok(&self) -> bool {
         self.failed == 0
     }
-}
-
-/// Prints why a URL that was asked for alone has no answer.
-pub fn failed(failure: &Failure, out: &mut Out) {
-    super::failure::print(failure, out);
 }

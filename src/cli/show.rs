@@ -20,6 +20,7 @@ pub(super) async fn show(id: JobId, backend: &Backend, out: &mut Out) -> Result<
         return Ok(Exit::Ok);
     }
     facts(&detail.job, out);
+    run(&detail, out);
     if !detail.why.is_empty() && !detail.job.state.is_settled() {
         out.blank();
         out.heading("why it is not running");
@@ -75,6 +76,14 @@ fn facts(job: &JobView, out: &mut Out) {
     work.extend((job.rejected > 0).then(|| format!("{} rejected", human::count(job.rejected))));
     work.extend(job.bytes_in.map(|n| format!("{} in", human::bytes(n))));
     work.extend(job.bytes_out.map(|n| format!("{} out", human::bytes(n))));
+    let mut call = Vec::new();
+    call.extend(job.http_status.map(|status| format!("status {status}")));
+    call.extend(job.latency_ms.map(|ms| format!("after {}", human::millis(ms))));
+    call.extend(job.requests.map(|n| human::plural(u64::from(n), "request")));
+    call.extend(job.cached.then(|| "from the cache".to_owned()));
+    if !call.is_empty() {
+        fact("call", &call.join(", "), out);
+    }
     if !work.is_empty() {
         fact("work", &work.join(", "), out);
     }
@@ -86,6 +95,15 @@ fn facts(job: &JobView, out: &mut Out) {
     if job.maybe_repeated {
         fact("note", "an attempt was cut off: its effects outside may have happened more than once", out);
     }
+}
+
+/// What came of the run, where it has more jobs than this one.
+fn run(detail: &JobDetail, out: &mut Out) {
+    let Some(run) = detail.run.as_ref().filter(|run| run.total > 1) else { return };
+    let mut parts = vec![format!("{} ok", human::count(run.ok)), format!("{} failed", human::count(run.failed))];
+    parts.extend((run.skipped > 0).then(|| format!("{} skipped", human::count(run.skipped))));
+    parts.extend((run.open > 0).then(|| format!("{} to go", human::count(run.open))));
+    fact("run", &format!("{}: {} of {}", run.state.name(), parts.join(", "), human::count(run.total)), out);
 }
 
 fn fact(label: &str, text: &str, out: &mut Out) {

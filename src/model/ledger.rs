@@ -1,16 +1,18 @@
 //! The port to the durable queue. Each method is one whole transaction of the protocol, never a setter of a row; an
 //! answer means that it is on the disk. Fences (`attempt`, `rev`) make late answers harmless: they change nothing.
 
+mod lanes;
+
 use super::action::BoxFuture;
 use super::action::network::{Call, HostName, Item};
 use super::job::{Claimed, Facts, JobFile, JobKind, KeptFile, Landed, Move, Placing};
 use super::view::{Done, Selection};
-use super::{
-    Detail, Failure, Filter, JobId, JobState, Millis, OnInterrupt, Outcome, RunId, RunState, SelectionId, TaskName,
-};
+use super::{Detail, Failure, Filter, JobId, JobState, Millis, OnInterrupt, Outcome, RunId, SelectionId, TaskName};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+pub use lanes::{Allow, Allowance, ClosedLane, Planned, Settled};
 
 /// Why the store did not do it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,18 +77,6 @@ pub struct AttemptPlan {
     /// Folders that may hold temporary files of the attempt.
     pub target_dirs: Vec<PathBuf>,
 }
-
-/// How many more jobs of a lane may be claimed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Allowance {
-    /// So many.
-    pub jobs: u32,
-    /// When it is worth asking again, where that is known and no event will tell.
-    pub again: Option<Millis>,
-}
-
-/// Asks how many jobs of a lane may be claimed; called on the writer's thread, must be quick and must not block.
-pub type Allow = Arc<dyn Fn(&str) -> Allowance + Send + Sync>;
 
 /// Plans an attempt; called on the writer's thread, must be quick and must not block.
 pub type Planner = Arc<dyn Fn(&Claimed) -> AttemptPlan + Send + Sync>;
@@ -293,41 +283,6 @@ pub struct Over {
     pub state: JobState,
     /// Bytes read and written.
     pub bytes: u64,
-}
-
-/// A run that has settled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settled {
-    /// The run.
-    pub run: RunId,
-    /// Its task.
-    pub task: TaskName,
-    /// How it ended.
-    pub state: RunState,
-    /// Its jobs, without the plan.
-    pub total: u64,
-    /// Those that succeeded.
-    pub ok: u64,
-    /// Those that failed.
-    pub failed: u64,
-}
-
-/// What a plan knows of its run before it goes on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Planned {
-    /// Items in the queue already.
-    pub items: u64,
-}
-
-/// A lane that is closed for all tasks: a host that asked to be left alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClosedLane {
-    /// The host.
-    pub lane: HostName,
-    /// Until when.
-    pub until: Millis,
-    /// Why, in words.
-    pub why: String,
 }
 
 /// Answer to a batch of finished jobs.

@@ -3,11 +3,15 @@
 
 mod flow;
 mod log;
+mod network;
+mod why;
 
 pub use flow::{Gauges, ProgressView, Throughput, Tick};
 pub use log::{LogLine, LogsPage};
+pub use network::{HostView, RunView};
+pub use why::{InputView, WhyView};
 
-use super::{CauseId, ContextLine, Detail, Failure, FailureClass, JobId, JobState, RunId, RunState, SelectionId};
+use super::{CauseId, Detail, Failure, FailureClass, JobId, JobState, RunId, SelectionId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -272,83 +276,6 @@ pub struct JobDetail {
     pub run: Option<RunView>,
 }
 
-/// A run: one firing of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunView {
-    /// Its number.
-    pub id: RunId,
-    /// Where it is in its life.
-    pub state: RunState,
-    /// What fired: `watch`, `after` or `manual`.
-    pub trigger: String,
-    /// The run that it follows.
-    #[serde(default)]
-    pub upstream: Option<RunId>,
-    /// When it was planned.
-    pub planned_at: String,
-    /// When its last job was over.
-    #[serde(default)]
-    pub settled_at: Option<String>,
-    /// Its jobs, as far as they are planned; a plan that did its work is none of them.
-    pub total: u64,
-    /// Those that are not over.
-    pub open: u64,
-    /// Those that succeeded.
-    pub ok: u64,
-    /// Those that failed.
-    pub failed: u64,
-    /// Those that were set aside.
-    pub skipped: u64,
-}
-
-impl HostView {
-    /// Most hosts shown at once.
-    pub const MAX: usize = 24;
-}
-
-/// A host that jobs call: what is under way, what holds it back, how it answers. Times are of the requests since the
-/// supervisor started, the newest weighing most.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct HostView {
-    /// Its name, with the port where that is not the usual one.
-    pub host: String,
-    /// Requests under way.
-    pub in_flight: u32,
-    /// Most of them at once, as the task that asked last allows.
-    pub concurrency: u32,
-    /// Requests that wait for their turn.
-    pub waiting: u32,
-    /// The rate that the task that asked last keeps to, such as `10/s`.
-    #[serde(default)]
-    pub rate: Option<String>,
-    /// It is called by nobody until then.
-    #[serde(default)]
-    pub closed_until: Option<String>,
-    /// Why.
-    #[serde(default)]
-    pub why: Option<String>,
-    /// `closed` (all is well), `open` or `probing`.
-    pub breaker: String,
-    /// Requests that have ended.
-    pub requests: u64,
-    /// Those that failed on its side.
-    pub bad: u64,
-    /// Those that it refused because there were too many.
-    pub busy: u64,
-    /// Half of its answers began within this time, in milliseconds.
-    #[serde(default)]
-    pub p50_ms: Option<u64>,
-    /// 95 of 100 did.
-    #[serde(default)]
-    pub p95_ms: Option<u64>,
-    /// 99 of 100 did.
-    #[serde(default)]
-    pub p99_ms: Option<u64>,
-    /// Requests ended in each of the last seconds, oldest first.
-    #[serde(default)]
-    pub per_second: Vec<u32>,
-}
-
 /// One page of the job list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JobsPage {
@@ -562,26 +489,6 @@ pub struct Summary {
     pub waiting: u64,
     /// Jobs left queued.
     pub queued: u64,
-}
-
-/// Why a job or a task is not running, in words, most important first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WhyView {
-    /// What was asked about: `job 12` or `task orders`.
-    pub subject: String,
-    /// The reasons.
-    pub reasons: Vec<String>,
-}
-
-/// The input of a job around a line: for the details pane.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InputView {
-    /// Where the file lies now, escaped text.
-    pub path: String,
-    /// Lines of it.
-    pub lines: Vec<ContextLine>,
-    /// Encoding that it was read with.
-    pub encoding: String,
 }
 
 /// Free-form facts that `doctor` prints.

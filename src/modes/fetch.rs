@@ -5,11 +5,11 @@ use super::client_runtime;
 use super::local::{LocalDesk, Placed};
 use super::signals::Signals;
 use super::transform::{hint, pairs, text_node, words};
-use crate::actions::fetch::Fetch;
 use crate::actions::fetch::spec::Spec;
+use crate::actions::fetch::{Fetch, shown};
+use crate::cli::Out;
 use crate::cli::args::Fetch as FetchArgs;
 use crate::cli::fetch::{Fetched, Progress};
-use crate::cli::{self, Out};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Exit, Fatal};
 use crate::files::reserve::Names;
@@ -98,12 +98,6 @@ impl Session {
                 next = under_way.next() => match next {
                     None => break,
                     Some((fetched, path)) => {
-                        if alone && fetched.error.is_some() && !out.is_json() {
-                            if let Some(failure) = &fetched.error {
-                                cli::fetch::failed(failure, out);
-                            }
-                            return Ok(Exit::Failed);
-                        }
                         progress.count(&fetched, out);
                         body = path.filter(|_| alone);
                         if out.is_json() {
@@ -128,7 +122,7 @@ impl Session {
     /// One URL to its end, tried again where that may help.
     async fn one(&self, n: usize, item: Result<Item, Failure>) -> (Fetched, Option<PathBuf>) {
         let ended = |url: &str, attempts, call, error| Fetched {
-            url: text::escape(url).into_owned(),
+            url: if url.is_empty() { String::new() } else { shown(url) },
             output: None,
             call,
             attempts,
@@ -138,6 +132,10 @@ impl Session {
             Ok(item) => item,
             Err(failure) => return (ended("", 0, None, Some(failure)), None),
         };
+        if self.stop.is_cancelled() {
+            let stopped = Failure::transient("stopped", "stopped on request");
+            return (ended(&item.input, 0, None, Some(stopped)), None);
+        }
         let job = JobId(i64::try_from(n).unwrap_or(i64::MAX).saturating_add(1));
         let (mut attempt, mut spent) = (0, 0);
         loop {

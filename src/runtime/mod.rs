@@ -44,6 +44,7 @@ mod temps;
 #[cfg(test)]
 mod tests;
 mod ticks;
+mod trigger;
 mod watching;
 mod why;
 mod worker;

@@ -14,10 +14,10 @@ use crate::files::reserve::Reservation;
 use crate::kernel::Input;
 use crate::model::action::Level;
 use crate::model::job::{Claimed, JobFile, KeptFile};
-use crate::model::ledger::{Decided, Decision, Fence, JobFacts, Operator, Start, StoreError, Verdict};
+use crate::model::ledger::{Decided, Decision, Fence, JobFacts, Operator, StoreError, Verdict};
 use crate::model::ports::{Actor, Answer, Commands, Refusal, Target};
 use crate::model::view::{Done, Paused, Refused, Selection, Triggered};
-use crate::model::{Filter, JobId, JobState, Outcome, Task, TaskName, Trigger, crash};
+use crate::model::{Filter, JobId, JobState, Outcome, Task, TaskName, crash};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const REASON_MAX: usize = 1000;
 /// The actions, on a running supervisor or on a database that none uses.
 #[derive(Clone)]
 pub struct Operations {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// What only a running supervisor can do.
     control: Option<Control>,
 }
@@ -42,7 +42,7 @@ impl Operations {
         Self { shared, control }
     }
 
-    fn by(&self, actor: Actor, reason: Option<&str>) -> Operator {
+    pub(super) fn by(&self, actor: Actor, reason: Option<&str>) -> Operator {
         Operator { uid: actor.uid, at: self.shared.now(), reason: reason.map(str::to_owned) }
     }
 
@@ -220,44 +220,7 @@ impl Operations {
         self.shared.log.append(Level::Info, None, done.done.first().copied().filter(|_| n == 1), None, &line);
     }
 
-    async fn trigger_task(self, actor: Actor, name: String, input: Option<PathBuf>) -> Result<Triggered, Refusal> {
-        let task = self.known(&name)?;
-        if input.is_none() && matches!(task.trigger, Trigger::Watch(_)) {
-            return Err(Refusal::new(400, "needs_input", format!("the task {name} works on files"))
-                .hint("name one with --input PATH; it is copied, never moved"));
-        }
-        let mut files = Vec::new();
-        let mut items = Vec::new();
-        let url = input.as_deref().and_then(Path::to_str).filter(|text| is_url(text));
-        if let Some(url) = url.filter(|_| task.action.is_planned()) {
-            let item = task.action.item(url).map_err(|why| Refusal::new(400, "bad_input", why))?;
-            items.push(item);
-        } else if let Some(path) = input {
-            let (shared, task) = (Arc::clone(&self.shared), Arc::clone(&task));
-            let copied = self.shared.tracker.run(move || super::spool::copy(&shared, &task, &path)).await;
-            files.push(copied.ok_or_else(|| Refusal::new(500, "panic", "copying the input panicked"))??);
-        }
-        let start = Start {
-            task: Arc::clone(&task.name),
-            priority: task.priority,
-            files,
-            count: 1,
-            items,
-            label: format!("manual start of {name}").into_bytes(),
-        };
-        let (run, jobs, lane) = self.shared.ledger.start(start, self.by(actor, None)).await.map_err(refuse_store)?;
-        self.shared.tell_lanes(vec![lane]).await;
-        self.shared.log.append(
-            Level::Info,
-            Some(&name),
-            None,
-            None,
-            &format!("started by {}", super::read::user(actor.uid)),
-        );
-        Ok(Triggered { run, jobs })
-    }
-
-    fn known(&self, name: &str) -> Result<Arc<Task>, Refusal> {
+    pub(super) fn known(&self, name: &str) -> Result<Arc<Task>, Refusal> {
         self.shared.task(name).ok_or_else(|| {
             let config = self.shared.config.load();
             let near = crate::error::did_you_mean(name, config.tasks.iter().map(|t| &*t.name));
@@ -285,11 +248,6 @@ impl Operations {
         self.shared.touch_status();
         Ok(Paused { by: user, at })
     }
-}
-
-/// Whether an input is a URL and no path.
-fn is_url(text: &str) -> bool {
-    text.starts_with("http://") || text.starts_with("https://")
 }
 
 /// Why a job in this state is not set aside, if it is not.

@@ -5,7 +5,7 @@ use super::shared::Shared;
 use super::worker;
 use crate::model::job::{Claimed, JobKind};
 use crate::model::ledger::{AttemptPlan, Planner};
-use crate::model::{FileType, Placeholder, Task, Template, Vars};
+use crate::model::{FileType, OnInterrupt, Placeholder, Task, Template, Vars};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -50,6 +50,11 @@ fn every_type(template: &Template, vars: &Vars, expand: impl Fn(&Template, &Vars
     }
     let of = |file_type: FileType| expand(template, &Vars { file_type: file_type.name(), ..vars.clone() });
     FileType::ALL.into_iter().map(of).collect()
+}
+
+/// What becomes of an attempt that is cut off. A plan sends nothing, and goes on where it was.
+pub fn on_interrupt(task: &Task, claimed: &Claimed) -> OnInterrupt {
+    if claimed.kind == JobKind::Plan { OnInterrupt::Retry } else { task.on_interrupt }
 }
 
 /// What the kernel and the store must know of a task.

@@ -99,7 +99,7 @@ pub fn prepare(shared: &Shared, ended: Ended, batch: &mut Batch) -> Prepared {
         attempt: claimed.attempt,
         spent: claimed.spent,
         retry: &task.retry,
-        on_interrupt: task.on_interrupt,
+        on_interrupt: plan::on_interrupt(&task, &claimed),
         timeout: task.timeout,
     };
     // Names that must be these very ones may have been taken while it worked.
@@ -211,7 +211,7 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
 /// uncharged. Other work fails where it is: its file stays in WORK for an operator's retry.
 pub fn unwritable(p: &mut Prepared, outcome: Outcome, failure: Option<Failure>, error: &io::Error) {
     let reason = format!("the outcome cannot be written down: {error}");
-    if p.task.on_interrupt == OnInterrupt::Fail && outcome != Outcome::Cancelled {
+    if plan::on_interrupt(&p.task, &p.claimed) == OnInterrupt::Fail && outcome != Outcome::Cancelled {
         let failure = failure.unwrap_or_else(|| Failure::permanent("outcome_unwritable", reason));
         p.decision.verdict = in_place(Outcome::Failed, failure);
         return;

@@ -178,7 +178,7 @@ fn one_interrupted(shared: &Shared, job: Interrupted, batch: &mut Batch) -> io::
         attempt: claimed.attempt,
         spent: claimed.spent,
         retry: &retry,
-        on_interrupt: task.on_interrupt,
+        on_interrupt: super::plan::on_interrupt(&task, &claimed),
         timeout: task.timeout,
     };
     let ruling = if cancel_action.is_some() {

@@ -58,6 +58,12 @@ impl fmt::Debug for Fetch {
     }
 }
 
+/// A URL as it may be shown: without its query, which may hold a secret.
+#[must_use]
+pub fn shown(url: &str) -> String {
+    http::parse(url).map_or_else(|_| crate::model::text::escape(url).into_owned(), |url| http::shown(&url))
+}
+
 /// The kind of work `fetch`.
 #[derive(Debug)]
 pub struct FetchKind;
