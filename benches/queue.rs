@@ -95,6 +95,7 @@ fn main() {
 async fn insert(config: &shiftboss::config::Config, jobs: u32) -> Duration {
     let store = Store::open(&config.database()).expect("a store");
     let task = TaskFacts {
+        planned: false,
         name: "nothing".into(),
         action: "noop".into(),
         max_attempts: 3,
@@ -105,7 +106,14 @@ async fn insert(config: &shiftboss::config::Config, jobs: u32) -> Duration {
     };
     store.configure(vec![task], Millis(1)).await.expect("the task");
     let began = Instant::now();
-    let start = Start { task: "nothing".into(), priority: 0, files: vec![], count: jobs, label: b"bench".to_vec() };
+    let start = Start {
+        task: "nothing".into(),
+        priority: 0,
+        files: vec![],
+        count: jobs,
+        items: vec![],
+        label: b"bench".to_vec(),
+    };
     let by = Operator { uid: 0, at: Millis(1), reason: None };
     store.start(start, by).await.expect("the jobs");
     let took = began.elapsed();

@@ -70,7 +70,7 @@ pub enum Take {
     /// It cannot be taken now: wait this long, with the reason.
     Hold(String, Duration),
     /// It was ours and is lost, or cannot be used.
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 /// Takes the file of a claimed job. An error of the file system never fails the job: nothing was done yet, the file
@@ -203,10 +203,10 @@ fn settles(task: &Task, claimed: &Claimed) -> Take {
 fn missing(file: &JobFile, was_ours: bool) -> Take {
     if !is_first(file) {
         let message = format!("the file is no longer where the failure left it: {}", text::path(&file.path));
-        Take::Failed(Failure::permanent("input_gone", message))
+        Take::Failed(Box::new(Failure::permanent("input_gone", message)))
     } else if was_ours {
         let message = "the file is neither where it landed nor in the work folder";
-        Take::Failed(Failure::permanent("input_vanished", message))
+        Take::Failed(Box::new(Failure::permanent("input_vanished", message)))
     } else {
         Take::Gone("input_gone", "the file went away before it was claimed".into())
     }
@@ -224,7 +224,7 @@ fn ours(work: Arc<Dir>, dir: Arc<Dir>, name: OsString, from: Option<Arc<Dir>>) -
             Ok(Take::Taken(Box::new(Taken { work, dir, name, file, facts: stat.facts, from, lost: false })))
         }
         Err(e) if dir::is_not_regular(&e) => {
-            Ok(Take::Failed(Failure::permanent("not_regular", "it is not a regular file")))
+            Ok(Take::Failed(Box::new(Failure::permanent("not_regular", "it is not a regular file"))))
         }
         Err(e) => Err(e),
     }

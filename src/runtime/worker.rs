@@ -230,7 +230,7 @@ fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<J
         Some(Take::Taken(taken)) => Some(taken),
         Some(Take::Gone(code, message)) => return (Begun::Over(End::Gone(code, message)), vars),
         Some(Take::Hold(reason, wait)) => return (Begun::Over(End::Hold(reason, wait)), vars),
-        Some(Take::Failed(failure)) => return (Begun::Over(worked(Err(failure), None, None, desk)), vars),
+        Some(Take::Failed(failure)) => return (Begun::Over(worked(Err(*failure), None, None, desk)), vars),
     };
     if let Some(why) = live.stop.reason() {
         let failure = Failure::transient(ruling::NOT_BEGUN, "stopped before it began");

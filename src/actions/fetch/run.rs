@@ -109,7 +109,7 @@ impl Job {
         let (fetch, desk) = (Arc::clone(&self.fetch), Arc::clone(&self.desk));
         let (target, parts) = (self.target.clone(), Arc::clone(&self.parts));
         let cached = got.cached;
-        let page = on_thread(&desk.clone(), move || place_one(&fetch, &*desk, &target, &parts, got)).await??;
+        let page = on_thread(&desk.clone(), move || place_one(&fetch, &*desk, &target, &parts, &got)).await??;
         Ok(report(call, cached, &page, 1))
     }
 
@@ -184,7 +184,7 @@ impl Job {
         if let (Some(cache), Some(kept)) = (spec.cache, kept.as_ref())
             && kept::is_fresh(cache, kept, now)
         {
-            return self.from_cache(kept, url).await;
+            return self.kept_answer(kept, url).await;
         }
         let outgoing = self.parts.outgoing(spec, url, max, kept::validators(kept.as_ref()));
         let hosts = self.desk.hosts();
@@ -206,7 +206,7 @@ impl Job {
             let desk = Arc::clone(&self.desk);
             // A note that is lost costs a request next time.
             let _ = on_thread(&self.desk, move || desk.answers().confirm(&key, &facts)).await?;
-            return self.from_cache(kept, url).await;
+            return self.kept_answer(kept, url).await;
         }
         let facts = key.and_then(|_| kept::facts(&answer, &outgoing, now));
         match self.receive(answer, key.filter(|_| facts.is_some()).zip(facts), direct, call).await {
@@ -232,13 +232,13 @@ impl Job {
                 }
                 let line = format!("takes an earlier answer, because of {}: {}", failure.code, failure.message);
                 self.desk.log(Level::Warn, &line);
-                self.from_cache(&kept, url).await
+                self.kept_answer(&kept, url).await
             }
             _ => Err(failure),
         }
     }
 
-    async fn from_cache(&self, kept: &CachedAnswer, url: &Url) -> Result<Got, Failure> {
+    async fn kept_answer(&self, kept: &CachedAnswer, url: &Url) -> Result<Got, Failure> {
         let mut body = kept.body.try_clone().map_err(|e| unwritten(&self.target, &e))?;
         let scratch = self.scratch.clone();
         let copied = on_thread(&self.desk, move || {
@@ -395,7 +395,7 @@ fn open_output(desk: &dyn Desk, target: &Path, on_exists: crate::model::OnExists
 }
 
 /// Checks an answer and writes what is wanted of it.
-fn place_one(fetch: &Fetch, desk: &dyn Desk, target: &Path, parts: &Parts, got: Got) -> Result<Page, Failure> {
+fn place_one(fetch: &Fetch, desk: &dyn Desk, target: &Path, parts: &Parts, got: &Got) -> Result<Page, Failure> {
     let spec = &fetch.spec;
     let about = About { expect: &spec.expect, write: &spec.write, paging: None };
     let is_body = spec.write.form == Form::Body;
@@ -404,7 +404,7 @@ fn place_one(fetch: &Fetch, desk: &dyn Desk, target: &Path, parts: &Parts, got: 
         let mut output = if is_body { None } else { Some(open_output(desk, target, spec.on_exists)?) };
         let out = output.as_mut().map(|o| &mut o.file as &mut dyn Write);
         let examined = answer::examine(&mut *got.body.open()?, &about, &mut None, out);
-        page = Some(examined.map_err(|failure| show(failure, parts, &got))?);
+        page = Some(examined.map_err(|failure| show(failure, parts, got))?);
     }
     if is_body && got.output.is_none() {
         let mut output = open_output(desk, target, spec.on_exists)?;

@@ -351,7 +351,8 @@ fn decoded(b64: &str) -> Result<PathBuf, Refusal> {
 
 /// The server's working folder means nothing to a client.
 fn absolute(path: PathBuf) -> Result<PathBuf, Refusal> {
-    if path.is_absolute() {
+    let is_url = path.to_str().is_some_and(|s| s.starts_with("http://") || s.starts_with("https://"));
+    if path.is_absolute() || is_url {
         return Ok(path);
     }
     let message = format!("not an absolute path: {}", crate::model::text::path(&path));

@@ -120,7 +120,8 @@ fn a_confirmed_answer_has_new_facts_and_the_same_body() {
 #[test]
 fn a_body_that_was_changed_is_forgotten() {
     let content = b"a body of some length";
-    let damages: &[(&str, fn(&Path))] = &[
+    type Damage = (&'static str, fn(&Path));
+    let damages: &[Damage] = &[
         ("flipped at the start", |p| flip(p, 0)),
         ("flipped at the end", |p| flip(p, 20)),
         ("cut", |p| File::options().write(true).open(p).unwrap().set_len(20).unwrap()),
@@ -227,8 +228,9 @@ fn what_an_earlier_process_left_is_removed_at_the_start() {
 
 #[test]
 fn a_database_of_no_use_is_set_aside() {
+    type Damage = (&'static str, Box<dyn Fn(&Path)>);
     let sql = |text: &'static str| move |p: &Path| Connection::open(p).unwrap().execute_batch(text).unwrap();
-    let damages: Vec<(&str, Box<dyn Fn(&Path)>)> = vec![
+    let damages: Vec<Damage> = vec![
         ("newer", Box::new(sql("PRAGMA user_version = 2"))),
         ("another program's", Box::new(sql("PRAGMA application_id = 5"))),
         ("without its table", Box::new(sql("DROP TABLE answer"))),

@@ -157,7 +157,8 @@ fn a_post_with_a_key_is_repeated_with_the_same_key_and_one_without_is_not_repeat
     // Who cannot know whether it was received leaves it to the operator.
     let unsure: Vec<_> = calls(&site).into_iter().filter(|j| j["state"] == "failed").collect();
     assert_eq!(i64::try_from(unsure.len()).unwrap(), over.failed);
-    assert!(unsure.iter().all(|job| web.seen(&path_of(job)).len() == 1), "only what was under way is left to them");
+    // One that was claimed and not sent yet looks the same to whoever finds it.
+    assert!(unsure.iter().all(|job| web.seen(&path_of(job)).len() <= 1), "never sent twice");
 }
 
 #[test]

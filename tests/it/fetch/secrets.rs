@@ -60,7 +60,7 @@ fn tasks(web: &super::Web, down: &super::Web) -> String {
         + &one("told", &web.url("/told?echo=1&status=500"), bearer, ", per_host = { breaker = 0 }")
         + &one("told_basic", &web.url("/told?echo=1&status=400"), basic, "")
         + &one("cut", &web.url("/cut?size=1000&cut=1"), bearer, "")
-        + &one("round", &web.url("/round?to=/round"), basic, "")
+        + &one("round", &web.url("/round?to=self&n=7"), basic, "")
         + &one("hang", &web.url("/hang?hang=100"), bearer, ", deadlines = { first_byte = \"200ms\" }")
         + &one("content", &web.url("/content?echo=1"), bearer, ", expect = { key = \"/nothing\" }")
         + &one("json", &web.url("/json?text=no"), bearer, ", expect = { json = true }")

@@ -13,7 +13,7 @@ pub(super) struct Broken;
 /// The target of the first link with the relation `next`; several headers are joined by commas. A link with an `anchor`
 /// is about another document, unless `is_here` says that it is this one. A header that breaks off while it still speaks of
 /// a next page is an error: to end there would lose pages without a word.
-pub(super) fn next<'a>(header: &'a str, is_here: impl Fn(&str) -> bool) -> Result<Option<&'a str>, Broken> {
+pub(super) fn next(header: &str, is_here: impl Fn(&str) -> bool) -> Result<Option<&str>, Broken> {
     let mut rest = header;
     loop {
         rest = rest.trim_start_matches([' ', '\t', ',']);

@@ -172,7 +172,7 @@ impl Case {
         let hidden = self.veil.bytes(body);
         let shown = &hidden[..hidden.len().min(BODY_SHOWN)];
         if !shown.is_empty() {
-            out.push_str("\n");
+            out.push('\n');
             for line in shown.split(|b| *b == b'\n') {
                 out.push('\n');
                 out.push_str(&text::bytes(line.strip_suffix(b"\r").unwrap_or(line)));

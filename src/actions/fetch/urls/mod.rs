@@ -138,7 +138,7 @@ impl FromFiles {
         Ok(self.lanes.item(&url))
     }
 
-    fn start(&mut self, path: PathBuf, entry: Entry) -> Option<Result<Item, Failure>> {
+    fn start(&mut self, path: PathBuf, entry: &Entry) -> Option<Result<Item, Failure>> {
         let Some(template) = &self.template else {
             return Some(self.item(&entry.text, &path, entry.line));
         };
@@ -166,7 +166,7 @@ impl Iterator for FromFiles {
             match self.entries.next()? {
                 Err(failure) => return Some(Err(failure)),
                 Ok((path, entry)) => {
-                    if let Some(item) = self.start(path, entry) {
+                    if let Some(item) = self.start(path, &entry) {
                         return Some(item);
                     }
                 }

@@ -160,6 +160,8 @@ fn reply(state: &State, seen: &Seen, early: bool, fails: bool, is_open: bool) ->
         return Reply::text(401, "who are you");
     }
     if let Some(to) = seen.param("to") {
+        let again = format!("{}?{}", seen.path, seen.query);
+        let to = if to == "self" { &again } else { to };
         return Reply::text(code("status").unwrap_or(302), "").with("location", to);
     }
     let status = code("status").filter(|_| early).unwrap_or(200);

@@ -151,7 +151,7 @@ fn read_hosts(block: &mut Block<'_>, key: &str) -> Option<Vec<String>> {
         let full = if text.value.contains("://") { text.value.clone() } else { format!("https://{}", text.value) };
         match parse(&full) {
             Ok(url) if matches!(url.path(), "/") && url.query().is_none() && !text.value.is_empty() => {
-                hosts.push(origin(&url))
+                hosts.push(origin(&url));
             }
             _ => {
                 let message = format!("not a host: {}", shown(&text.value));
