@@ -38,7 +38,8 @@ fn overwrite(file: &File, end: u64) {
 fn a_table_that_changes_while_it_is_read_fails_and_leaves_no_output() {
     let before = table(ROWS);
     let len = before.len() as u64;
-    let cases: [(&str, fn(&File, u64)); 4] = [
+    type Change = (&'static str, fn(&File, u64));
+    let cases: [Change; 4] = [
         ("append", |file, len| file.write_all_at(b"0,0\n", len).unwrap()),
         ("truncate", |file, len| file.set_len(len / 2).unwrap()),
         ("overwrite what was not read yet", |file, len| overwrite(file, len)),
