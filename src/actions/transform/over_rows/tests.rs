@@ -4,6 +4,7 @@ use crate::actions::testing::{self, TestDesk};
 use crate::actions::transform::engine::{self, CHUNK, Order, Tuning};
 use crate::actions::transform::gather;
 use crate::actions::transform::spec::Spec;
+use crate::model::action::network::{AnswerCache, Hosts};
 use crate::model::action::{Level, Resume, Stop};
 use crate::model::block::{Complaint, Complaints, Entry, Node, Value};
 use crate::model::{Block, Desk, Failure, Report};
@@ -369,6 +370,26 @@ impl Desk for Odd<'_> {
         spec: crate::model::action::ChildSpec,
     ) -> crate::model::action::BoxFuture<Result<crate::model::action::ChildExit, Failure>> {
         self.desk.child(spec)
+    }
+
+    fn until_stopped(&self) -> crate::model::action::BoxFuture<Stop> {
+        self.desk.until_stopped()
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+        self.desk.blocking(work);
+    }
+
+    fn secret(&self, secret: &crate::model::Secret) -> Result<String, Failure> {
+        self.desk.secret(secret)
+    }
+
+    fn hosts(&self) -> Arc<dyn Hosts> {
+        self.desk.hosts()
+    }
+
+    fn answers(&self) -> Arc<dyn AnswerCache> {
+        self.desk.answers()
     }
 }
 

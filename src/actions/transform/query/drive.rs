@@ -54,7 +54,7 @@ pub fn run(
         let runtime = runtime(settings.threads)?;
         let plan = runtime.block_on(plan::make(query, schema, settings, &watch)).map_err(|wrong| match wrong {
             Wrong::Statement(error) => failure::wrong(&error),
-            Wrong::Failure(failure) => failure,
+            Wrong::Failure(failure) => *failure,
         })?;
         let result = Arc::clone(&plan.output);
         schema_out(&result)?;

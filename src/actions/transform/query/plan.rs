@@ -35,7 +35,7 @@ pub(super) enum Wrong {
     /// The statement is at fault.
     Statement(SqlError),
     /// A file or the system is.
-    Failure(Failure),
+    Failure(Box<Failure>),
 }
 
 impl From<SqlError> for Wrong {
@@ -55,7 +55,7 @@ pub(super) async fn make(
     let input = Arc::new(Input::new(schema));
     let wrong = |error| failure::statement(&error, &query.text);
     let state = session::new(&input, settings, watch);
-    let state = state.map_err(|error| Wrong::Failure(failure::of(&error, settings.memory)))?;
+    let state = state.map_err(|error| Wrong::Failure(Box::new(failure::of(&error, settings.memory))))?;
 
     let mut known = Known::default();
     let mut add = |name: &str, table: Arc<dyn TableProvider>| {
@@ -66,7 +66,7 @@ pub(super) async fn make(
     add(TABLE, Arc::<Input>::clone(&input)).map_err(wrong)?;
     for name in query.tables() {
         if let Some((name, path)) = settings.tables.iter().find(|(known, _)| known == name) {
-            let table = Reference::open(path, watch).map_err(Wrong::Failure)?;
+            let table = Reference::open(path, watch).map_err(|failure| Wrong::Failure(Box::new(failure)))?;
             add(name, Arc::new(table)).map_err(wrong)?;
         }
     }
