@@ -5,6 +5,7 @@ mod dashboard;
 mod demo;
 mod fetch;
 mod local;
+mod options;
 mod signals;
 mod supervise;
 mod transform;

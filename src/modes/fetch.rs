@@ -3,8 +3,8 @@
 
 use super::client_runtime;
 use super::local::{LocalDesk, Placed};
+use super::options::{self, pairs, text_node, words};
 use super::signals::Signals;
-use super::transform::{hint, pairs, text_node, words};
 use crate::actions::fetch::spec::Spec;
 use crate::actions::fetch::{Fetch, shown};
 use crate::cli::Out;
@@ -15,8 +15,8 @@ use crate::error::{Exit, Fatal};
 use crate::files::reserve::Names;
 use crate::model::action::network::{HOST_CLOSED, Item};
 use crate::model::action::{Action, PlanOrder, Report};
-use crate::model::block::{Complaints, Entry, Node, Value};
-use crate::model::{Block, Failure, FailureClass, JobId, JobOrder, Millis, RetryPolicy, RunId, Vars, Work, text};
+use crate::model::block::{Entry, Node, Value};
+use crate::model::{Failure, FailureClass, JobId, JobOrder, Millis, RetryPolicy, RunId, Vars, Work, text};
 use crate::runtime::{Gate, Tracker};
 use futures_util::{StreamExt, stream};
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub fn run(args: &FetchArgs, out: &mut Out) -> Result<Exit, Fatal> {
     let scratch =
         tempfile::tempdir().map_err(|e| Fatal::new(Exit::Failed, "cannot make a temporary folder").because(e))?;
     let base = args.output.as_ref().map_or_else(|| scratch.path().to_owned(), |folder| here.join(folder));
-    let spec = read(args, &here)?;
+    let spec = options::read(entries(args), &here, Spec::read, |_| None)?;
     let runtime = client_runtime()?;
     let tracker = Arc::new(Tracker::new(runtime.handle().clone()));
     let stop = CancellationToken::new();
@@ -229,28 +229,6 @@ fn printable(path: &Path) -> Result<Vec<u8>, Fatal> {
         return Err(Fatal::new(Exit::Failed, message).hint("give it a folder with -o DIR"));
     }
     std::fs::read(path).map_err(|e| fault(&e))
-}
-
-/// The options as the table that a task would have. Problems are told with the option's name.
-fn read(args: &FetchArgs, base: &Path) -> Result<Spec, Fatal> {
-    let node = Node { span: 0..0, value: Value::Table(entries(args)) };
-    let complaints = Complaints::default();
-    let spec = {
-        let mut block = Block::open("", &node, base, &complaints);
-        Spec::read(&mut block)
-    };
-    let told = complaints.into_sorted();
-    match (spec, told.first()) {
-        (Some(spec), None) => Ok(spec),
-        (_, first) => {
-            let message = first.map_or_else(|| "the options do not fit".to_owned(), |c| c.message.clone());
-            let fatal = Fatal::new(Exit::Usage, message);
-            Err(match first.and_then(hint) {
-                Some(hint) => fatal.hint(hint),
-                None => fatal,
-            })
-        }
-    }
 }
 
 fn entries(args: &FetchArgs) -> Vec<Entry> {

@@ -3,6 +3,7 @@
 
 use super::client_runtime;
 use super::local::{LocalDesk, Placed};
+use super::options::{self, hint, pairs, words};
 use super::signals::Signals;
 use crate::actions::transform::engine::{self, Order, Tuning};
 use crate::actions::transform::gather;
@@ -13,8 +14,8 @@ use crate::cli::{self, Out};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Exit, Fatal};
 use crate::files::names::temp_name;
-use crate::model::block::{Complaint, Complaints, Entry, Hint, Node, Value};
-use crate::model::{Block, Desk, Failure, JobId, Report, text};
+use crate::model::block::{Complaint, Entry, Node, Value};
+use crate::model::{Desk, Failure, JobId, Report, text};
 use crate::runtime::{Gate, Tracker};
 use chrono::{DateTime, Utc};
 use std::path::Path;
@@ -29,7 +30,7 @@ const TICK: Duration = Duration::from_millis(200);
 pub fn run(args: &Transform, out: &mut Out) -> Result<Exit, Fatal> {
     let base =
         std::env::current_dir().map_err(|e| Fatal::new(Exit::Failed, "cannot tell the working folder").because(e))?;
-    let spec = read(args, &base)?;
+    let spec = options::read(entries(args), &base, Spec::read, |complaint| place(args, complaint))?;
     let runtime = client_runtime()?;
     let tracker = Arc::new(Tracker::new(runtime.handle().clone()));
     let gate = Gate::new(&*tracker, Arc::new(SystemClock), CancellationToken::new());
@@ -111,36 +112,6 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(SystemClock.now().0).unwrap_or_default()
 }
 
-/// The options as the table that a task would have. Problems are told with the option's name.
-fn read(args: &Transform, base: &Path) -> Result<Spec, Fatal> {
-    let node = Node { span: 0..0, value: Value::Table(entries(args)) };
-    let complaints = Complaints::default();
-    let spec = {
-        let mut block = Block::open("", &node, base, &complaints);
-        Spec::read(&mut block)
-    };
-    let told = complaints.into_sorted();
-    match (spec, told.first()) {
-        (Some(spec), None) => Ok(spec),
-        (_, first) => {
-            let message = first.map_or_else(|| "the options do not fit".to_owned(), |c| c.message.clone());
-            let fatal = Fatal::new(Exit::Usage, message);
-            Err(match first.and_then(|c| place(args, c)).or_else(|| first.and_then(hint)) {
-                Some(hint) => fatal.hint(hint),
-                None => fatal,
-            })
-        }
-    }
-}
-
-pub(super) fn hint(complaint: &Complaint) -> Option<String> {
-    match complaint.hint.as_ref()? {
-        Hint::Text(text) => Some(text.clone()),
-        Hint::Known { word, known } => crate::error::did_you_mean(word, known.iter().map(String::as_str))
-            .map(|near| format!("did you mean `{near}`?")),
-    }
-}
-
 /// Shows the part of a statement that a problem is about.
 fn place(args: &Transform, complaint: &Complaint) -> Option<String> {
     let sql = args.sql.as_ref()?;
@@ -182,27 +153,6 @@ fn entries(args: &Transform) -> Vec<Entry> {
     add("output_null", word(&args.output_null));
     add("output_header", args.no_output_header.then_some(Value::Boolean(false)));
     made
-}
-
-/// A text as it would stand in a table.
-pub(super) fn text_node(text: &str) -> Value {
-    Value::String(text.to_owned())
-}
-
-/// A list of texts; none for an empty one.
-pub(super) fn words(list: &[String]) -> Option<Value> {
-    let nodes = list.iter().map(|s| Node { span: 0..0, value: text_node(s) }).collect();
-    (!list.is_empty()).then_some(Value::Array(nodes))
-}
-
-/// A table of texts; none for an empty one.
-pub(super) fn pairs(list: &[(String, String)]) -> Option<Value> {
-    let pair = |(name, text): &(String, String)| Entry {
-        key: name.clone(),
-        key_span: 0..0,
-        node: Node { span: 0..0, value: text_node(text) },
-    };
-    (!list.is_empty()).then(|| Value::Table(list.iter().map(pair).collect()))
 }
 
 /// `\t` as a shell hands it on.

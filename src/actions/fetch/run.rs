@@ -356,7 +356,7 @@ impl Job {
         }
         failure.call = Some(call).filter(|c| c.requests > 0);
         if failure.class.is_retried() && failure.code != HOST_CLOSED && self.desk.stopped().is_none() {
-            let host = super::http::host_name(url);
+            let host = super::urls::host_name(url);
             let booked = self.desk.hosts().book_retry(&host, &self.fetch.spec.limits);
             failure.not_before = Some(failure.not_before.map_or(booked, |asked| asked.max(booked)));
         }

@@ -58,7 +58,8 @@ fn no_url_is_lost_and_no_stored_answer_fetched_again() {
         supervisor = site.start();
         // As far as the next kill, and to the end in the last round.
         wait("work to go on", || {
-            (web.requests() > mark || super::number(&site, "SELECT count(*) FROM job WHERE state = 4") == 300)
+            (web.requests() > mark
+                || super::number(&site, "SELECT count(*) FROM job WHERE state = 4 AND kind = 2") == 300)
                 .then_some(())
         });
         let again = since(&web, mark);

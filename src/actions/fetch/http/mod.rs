@@ -32,7 +32,7 @@ mod tests;
 pub use answer::Answer;
 pub use call::send;
 pub use client::Client;
-pub use place::{host_name, parse, shown};
+pub use place::{parse, shown};
 
 use bytes::Bytes;
 use std::fmt;

@@ -1,9 +1,8 @@
-//! URLs as the calls take them: which ones are taken, how they are shown, and which host they name.
+//! URLs as the calls take them: which ones are taken, and how they are shown.
 
+use crate::actions::fetch::urls::host_name;
 use crate::model::Failure;
-use crate::model::action::network::HostName;
 use crate::model::text::{cut, escape};
-use std::sync::Arc;
 use url::Url;
 
 /// Longest URL in bytes; a longer one is refused (`http_url`), as most servers do.
@@ -63,16 +62,6 @@ pub(super) fn bare(url: &Url) -> String {
 #[must_use]
 pub fn shown(url: &Url) -> String {
     cut(&escape(&bare(url)), SHOWN_MAX).into_owned()
-}
-
-/// The name of the URL's host in limits and lanes.
-#[must_use]
-pub fn host_name(url: &Url) -> HostName {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => Arc::from(format!("{host}:{port}")),
-        None => Arc::from(host),
-    }
 }
 
 #[cfg(test)]

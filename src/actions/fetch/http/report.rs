@@ -228,7 +228,7 @@ mod tests {
         Case {
             method: outgoing.method.clone(),
             url: outgoing.url.clone(),
-            host: place::host_name(&outgoing.url),
+            host: crate::actions::fetch::urls::host_name(&outgoing.url),
             repeatable: outgoing.repeatable,
             sent: true,
             call: Call::default(),
