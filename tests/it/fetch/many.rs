@@ -1,6 +1,6 @@
 //! Many URLs at a server that misbehaves: all end as they should, and the server saw no more than it was promised.
 
-use super::{EAGER, Seen, by_path, calls, number, path_of, run, settled, start, states, task, trigger, wait, web};
+use super::{EAGER, Seen, by_path, calls, path_of, run, settled, start, states, task, trigger, wait, web};
 use crate::support::web::{Web, is_chosen};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
