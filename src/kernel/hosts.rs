@@ -71,6 +71,12 @@ pub const RETRY_TOKENS_MAX: u32 = 100;
 /// Jobs of a host with a rate are claimed this much before their place comes.
 pub const AHEAD: Duration = Duration::from_millis(250);
 
+/// From the end of a request until a job claimed for its place begins, on a busy machine.
+const CLAIM: Duration = Duration::from_millis(50);
+
+/// A host that has not answered half of its requests under way for longer than this gets no job beside them.
+const STUCK: Duration = Duration::from_secs(1);
+
 /// Most jobs of one host claimed beside those that may be under way; the rest stays in the queue.
 pub const CLAIMED_AHEAD_MAX: u32 = 256;
 

@@ -5,7 +5,9 @@ use super::closing::Closing;
 use super::latency::Latencies;
 use super::pace::Pace;
 use super::view::{Breaker, HostView, rate_text};
-use super::{AHEAD, Allowance, Answer, CLAIMED_AHEAD_MAX, Closure, PATIENCE, REFUSED, Verdict, WAITERS_MAX};
+use super::{
+    AHEAD, Allowance, Answer, CLAIM, CLAIMED_AHEAD_MAX, Closure, PATIENCE, REFUSED, STUCK, Verdict, WAITERS_MAX,
+};
 use crate::model::Millis;
 use crate::model::action::network::{Ending, HostLimits, HostName};
 use std::collections::BTreeMap;
@@ -13,6 +15,7 @@ use std::collections::BTreeMap;
 /// A request under way.
 #[derive(Clone, Copy, Debug)]
 struct Flight {
+    since: Millis,
     /// Cool-downs before it was sent.
     cools: u64,
     breaker_after: u32,
@@ -92,7 +95,7 @@ impl Host {
         self.closing.sent(ticket);
         self.budget.sent(limits.retry_ratio);
         self.requests += 1;
-        let flight = Flight { cools: self.closing.cools, breaker_after: limits.breaker_after };
+        let flight = Flight { since: now, cools: self.closing.cools, breaker_after: limits.breaker_after };
         self.under_way.insert(ticket, flight);
     }
 
@@ -201,8 +204,7 @@ impl Host {
             return Allowance { jobs: 1_u32.saturating_sub(self.claimed), again: None };
         }
         let concurrency = limits.concurrency.max(1);
-        let most = concurrency.saturating_add(concurrency.saturating_mul(3).min(CLAIMED_AHEAD_MAX));
-        let slots = most.saturating_sub(self.claimed);
+        let slots = concurrency.saturating_add(self.ahead(concurrency, now)).saturating_sub(self.claimed);
         let Some(rate) = limits.rate.filter(|_| slots > 0) else { return Allowance { jobs: slots, again: None } };
         // A job whose request is under way has had its place on the line of time.
         let ahead = self.claimed.saturating_sub(u32::try_from(self.under_way.len()).unwrap_or(u32::MAX));
@@ -212,12 +214,28 @@ impl Host {
         }
     }
 
+    /// Jobs to claim beyond those that may be under way: as many as end within the time that a claim takes, so that no place
+    /// stays empty. A host that is slow, not known yet, or answers no more gets none: each of them would hold a place of
+    /// its task that another host can use.
+    fn ahead(&self, concurrency: u32, now: Millis) -> u32 {
+        let middle = self.under_way.values().nth(self.under_way.len() / 2);
+        if middle.is_some_and(|flight| now.since(flight.since) > STUCK) {
+            return 0;
+        }
+        let Some(latency) = self.latencies.percentile(50) else { return 0 };
+        let claim = u64::try_from(CLAIM.as_millis()).unwrap_or(u64::MAX);
+        let concurrency = u64::from(concurrency);
+        let ahead = (concurrency * claim / latency.max(1)).min(concurrency * 3);
+        u32::try_from(ahead).unwrap_or(u32::MAX).min(CLAIMED_AHEAD_MAX)
+    }
+
     /// The clock was set back by so many milliseconds: what is to come stays as far away as it was.
     pub(super) fn shift(&mut self, back: i64) {
         self.pace.shift(back);
         self.closing.shift(back);
         self.budget.shift(back);
         self.used.0 = self.used.0.saturating_sub(back);
+        self.under_way.values_mut().for_each(|flight| flight.since.0 = flight.since.0.saturating_sub(back));
         if let Some(wake) = &mut self.wake {
             wake.0 = wake.0.saturating_sub(back);
         }

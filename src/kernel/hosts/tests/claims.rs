@@ -3,22 +3,44 @@
 use super::*;
 
 #[test]
-fn without_a_rate_a_few_more_are_claimed_than_may_be_under_way() {
+fn as_many_are_claimed_as_may_be_under_way() {
     let mut d = Desk::new();
     let host = name("a.example");
-    assert_eq!(d.allowance(&limits(8), 0), (32, None));
-    assert_eq!(d.allowance(&limits(200), 0), (456, None));
-    assert_eq!(d.allowance(&limits(0), 0), (4, None));
+    assert_eq!(d.allowance(&limits(8), 0), (8, None));
+    assert_eq!(d.allowance(&limits(0), 0), (1, None));
     assert!(d.hosts.view(Millis(0)).is_empty(), "who only asks is not noted");
-    d.hosts.claimed(&host, 30, Millis(0));
+    d.hosts.claimed(&host, 6, Millis(0));
     assert_eq!(d.allowance(&limits(8), 0), (2, None));
     assert_eq!(d.allowance(&limits(2), 0), (0, None));
     assert!(!d.hosts.take_changed());
-    d.hosts.ended(&host, 29, Millis(0));
+    d.hosts.ended(&host, 5, Millis(0));
     assert!(d.hosts.take_changed());
-    assert_eq!(d.allowance(&limits(2), 0), (7, None));
-    d.hosts.ended(&host, 29, Millis(0));
-    assert_eq!(d.allowance(&limits(2), 0), (8, None), "no fewer than none are claimed");
+    assert_eq!(d.allowance(&limits(2), 0), (1, None));
+    d.hosts.ended(&host, 5, Millis(0));
+    assert_eq!(d.allowance(&limits(2), 0), (2, None), "no fewer than none are claimed");
+}
+
+#[test]
+fn more_are_claimed_of_a_host_that_answers_quickly_and_only_while_it_does() {
+    for (latency, ahead) in [(1, 24), (10, 24), (25, 16), (50, 8), (100, 4), (400, 1), (1000, 0)] {
+        let mut d = Desk::new();
+        d.request(&limits(8), Ending::Good { latency: ms(latency) }, 0);
+        let jobs = d.allowance(&limits(8), 0).0;
+        assert!(jobs <= 8 + ahead && jobs + 2 >= 8 + ahead, "{jobs} at {latency} ms");
+    }
+    let mut d = Desk::new();
+    d.request(&limits(200), Ending::Good { latency: ms(1) }, 0);
+    assert_eq!(d.allowance(&limits(200), 0), (456, None), "never more than so many");
+    for _ in 0..3 {
+        d.granted(&limits(8), 100);
+    }
+    assert_eq!(d.allowance(&limits(8), 1100), (32, None));
+    assert_eq!(d.allowance(&limits(8), 1101), (8, None), "it answers no more");
+    for _ in 0..4 {
+        d.granted(&limits(8), 1101);
+    }
+    assert_eq!(d.allowance(&limits(8), 1101), (32, None), "half of them are young");
+    assert_eq!(d.allowance(&limits(8), 1001), (32, None), "a clock that is set back makes nobody slow");
 }
 
 #[test]

@@ -291,7 +291,9 @@ impl Judge {
             if until > self.now {
                 assert_eq!((jobs, again), (0, Some(until)));
             } else {
-                assert_eq!((jobs, again), (if known.open.is_some() { 1 } else { 8 }, None));
+                // Its concurrency, and up to three times as many of a host that answers quickly.
+                let claims = if known.open.is_some() { 1..=1 } else { 2..=8 };
+                assert!(claims.contains(&jobs) && again.is_none(), "{jobs}, again {again:?}");
             }
         }
     }
