@@ -36,6 +36,8 @@ pub enum Input {
         workers: u32,
         /// Most jobs at work at once, of those that wait for the network.
         connections: u32,
+        /// Most jobs that have ended and are not decided yet.
+        unsettled: u32,
         /// How long a drain waits.
         drain: Duration,
         /// The tasks; others lose their lane.

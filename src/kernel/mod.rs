@@ -41,6 +41,8 @@ pub struct Kernel {
     lanes: BTreeMap<TaskName, Lane>,
     workers: u32,
     connections: u32,
+    /// At most [`UNSETTLED_MAX`], and fewer where the process may have few files open: each holds some.
+    unsettled_max: u32,
     drain: Duration,
     paused: bool,
     store_ok: bool,
@@ -68,6 +70,7 @@ impl Kernel {
             lanes: BTreeMap::new(),
             workers: workers.max(1),
             connections: 1,
+            unsettled_max: UNSETTLED_MAX,
             drain,
             paused: false,
             store_ok: true,
@@ -94,8 +97,9 @@ impl Kernel {
             self.lanes.values_mut().for_each(|lane| lane.dry_until = None);
         }
         match input {
-            Input::Configured { workers, connections, drain, lanes } => {
+            Input::Configured { workers, connections, unsettled, drain, lanes } => {
                 self.connections = connections.max(1);
+                self.unsettled_max = unsettled.clamp(1, UNSETTLED_MAX);
                 self.configure(workers, drain, lanes, effects);
             }
             Input::Opened => self.lanes.values_mut().for_each(|lane| lane.shut_until = None),
@@ -260,7 +264,7 @@ impl Kernel {
                 WaitsFor::Network => format!("all {slots} connections are in use"),
             });
         }
-        if self.unsettled >= UNSETTLED_MAX {
+        if self.unsettled >= self.unsettled_max {
             reasons.push(format!("{} finished jobs wait for the disk", self.unsettled));
         }
         reasons

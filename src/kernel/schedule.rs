@@ -1,7 +1,7 @@
 //! After every input: start what may start, claim what is wanted, arm the one timer, and see whether a stop is done.
 
 use super::lane::{AHEAD_MAX, Lane};
-use super::{Effect, Ending, Kernel, STOP_MAX, UNSETTLED_MAX};
+use super::{Effect, Ending, Kernel, STOP_MAX};
 use crate::model::action::WaitsFor;
 use crate::model::{Millis, TaskName};
 
@@ -58,7 +58,7 @@ impl Kernel {
     }
 
     fn start_ready(&mut self, waits_for: WaitsFor, effects: &mut Vec<Effect>) {
-        while self.busy(waits_for) < self.slots(waits_for) {
+        while self.busy(waits_for) < self.slots(waits_for) && self.unsettled < self.unsettled_max {
             let next = self
                 .order(waits_for)
                 .into_iter()
@@ -76,7 +76,7 @@ impl Kernel {
     }
 
     fn claim(&mut self, waits_for: WaitsFor, now: Millis, effects: &mut Vec<Effect>) {
-        if self.unsettled >= UNSETTLED_MAX {
+        if self.unsettled >= self.unsettled_max {
             return;
         }
         let slots = self.slots(waits_for);

@@ -10,7 +10,10 @@ fn spec(task: &str, concurrency: u32, priority: i32) -> LaneSpec {
 
 fn kernel(workers: u32, lanes: Vec<LaneSpec>) -> Kernel {
     let mut k = Kernel::new(workers, Duration::from_secs(25));
-    k.step(Input::Configured { connections: 8, workers, drain: Duration::from_secs(25), lanes }, Millis(0));
+    k.step(
+        Input::Configured { connections: 8, unsettled: UNSETTLED_MAX, workers, drain: Duration::from_secs(25), lanes },
+        Millis(0),
+    );
     k
 }
 
@@ -231,6 +234,24 @@ fn act() -> impl Strategy<Value = Act> {
         Just(Act::Fail),
         any::<bool>().prop_map(Act::Store),
     ]
+}
+
+#[test]
+fn nothing_starts_while_too_many_wait_for_the_disk() {
+    let mut k = Kernel::new(4, Duration::from_secs(25));
+    let lanes = vec![spec("a", 4, 0)];
+    k.step(
+        Input::Configured { connections: 1, unsettled: 2, workers: 4, drain: Duration::from_secs(25), lanes },
+        Millis(0),
+    );
+    k.step(waiting("a", 9), Millis(0));
+    assert_eq!(starts(&k.step(claimed("a", 1..5, 5), Millis(0))), [1, 2, 3, 4]);
+    k.step(ended(1, 5), Millis(0));
+    k.step(claimed("a", 5..7, 3), Millis(0));
+    let effects = k.step(ended(2, 5), Millis(0));
+    assert!(effects.iter().all(|e| !matches!(e, Effect::Start { .. } | Effect::Claim { .. })), "{effects:?}");
+    assert_eq!(k.why("a"), ["2 finished jobs wait for the disk"]);
+    assert!(!starts(&k.step(Input::Settled { count: 2 }, Millis(0))).is_empty());
 }
 
 proptest! {

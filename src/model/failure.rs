@@ -151,6 +151,9 @@ pub struct Failure {
     pub call: Option<Call>,
 }
 
+/// Code of a failure that means: the process, or the system, has no file handle left. The job waits, uncharged.
+pub const NO_HANDLES: &str = "no_handles";
+
 impl Failure {
     /// Most single causes kept with one failure; the rest are counted in the message.
     pub const CAUSES_MAX: usize = 100;
@@ -195,6 +198,9 @@ impl Failure {
     /// An I/O failure on a path: transient, except where waiting cannot help.
     pub fn io(code: &str, doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory};
+        if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
+            return Self::transient(NO_HANDLES, format!("cannot {doing} {}: {error}", super::text::path(path)));
+        }
         let is_final = matches!(error.kind(), InvalidFilename | InvalidInput | IsADirectory | NotADirectory);
         let class = if is_final { FailureClass::Permanent } else { FailureClass::Transient };
         Self::new(class, code, format!("cannot {doing} {}: {error}", super::text::path(path)))

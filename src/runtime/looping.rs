@@ -170,7 +170,8 @@ impl Loop {
         let (facts, lanes): (Vec<_>, Vec<_>) = config.tasks.iter().map(|t| plan::facts(t)).unzip();
         let workers = u32::try_from(config.workers).unwrap_or(u32::MAX);
         let connections = network::connections(config.connections);
-        self.step(Input::Configured { workers, connections, drain: config.drain, lanes });
+        let unsettled = network::unsettled();
+        self.step(Input::Configured { workers, connections, unsettled, drain: config.drain, lanes });
         // Before it hears of waiting jobs: it would claim one of a task that is paused.
         match self.shared.store.queries().pauses() {
             Ok((all, tasks)) => {

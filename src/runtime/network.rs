@@ -23,6 +23,9 @@ const RESERVED_FILES: u64 = 96;
 /// Files that a job on the network has open at once, at most: a connection and what it writes; and some slack, because
 /// connections stay open for the next job.
 const FILES_PER_JOB: u64 = 3;
+/// Of the files that are left for jobs, one in this many is for jobs that ended and wait for the disk: each has its
+/// output open until then.
+const FILES_OF_ENDED: u64 = 4;
 /// Hosts that have a banner of their own; the others are counted in one.
 const BANNERS_MAX: usize = 5;
 /// Banners say until when, so they are looked at when that has passed, or this often.
@@ -31,10 +34,21 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Jobs that may wait for the network at once: what the configuration says, as far as the process may open files.
 #[must_use]
 pub fn connections(asked: u32) -> u32 {
+    let fit = (job_files() - job_files() / FILES_OF_ENDED) / FILES_PER_JOB;
+    asked.min(u32::try_from(fit).unwrap_or(u32::MAX)).max(1)
+}
+
+/// Jobs that may have ended and not been decided yet, as far as the process may open files.
+#[must_use]
+pub fn unsettled() -> u32 {
+    u32::try_from(job_files() / FILES_OF_ENDED).unwrap_or(u32::MAX).max(1)
+}
+
+/// Files that jobs may have open.
+fn job_files() -> u64 {
     // Without an answer the usual limit is assumed.
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
-    let fit = files.saturating_sub(RESERVED_FILES) / FILES_PER_JOB;
-    asked.min(u32::try_from(fit).unwrap_or(u32::MAX)).max(1)
+    files.saturating_sub(RESERVED_FILES)
 }
 
 /// Asks the gate how many jobs of a host a task may claim; none for a task without lanes.

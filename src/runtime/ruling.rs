@@ -2,12 +2,13 @@
 
 use crate::model::action::network::HOST_CLOSED;
 use crate::model::action::{OUTPUT_BUSY, Report, Stop};
+use crate::model::failure::NO_HANDLES;
 use crate::model::{Failure, FailureClass, JobId, Millis, OnInterrupt, RetryPolicy};
 use std::time::Duration;
 
 /// Code of an attempt that was told to stop before its action ran.
 pub const NOT_BEGUN: &str = "not_begun";
-/// A job whose output another one is writing is tried again after this time.
+/// A job whose output another one is writing, or for which no file can be opened, is tried again after this time.
 const BUSY_RETRY: Duration = Duration::from_secs(5);
 
 /// What an attempt comes to.
@@ -64,7 +65,9 @@ pub fn rule(policy: &Policy<'_>, result: Result<Report, Failure>, stop: Option<S
             timeout.causes = failure.causes;
             retry_or_fail(policy, timeout, now)
         }
-        None if failure.code == OUTPUT_BUSY => Ruling::Wait(failure.message, now.plus(BUSY_RETRY)),
+        None if [OUTPUT_BUSY, NO_HANDLES].contains(&failure.code.as_str()) => {
+            Ruling::Wait(failure.message, now.plus(BUSY_RETRY))
+        }
         None if failure.code == HOST_CLOSED => {
             let at = failure.not_before.unwrap_or_else(|| now.plus(BUSY_RETRY));
             Ruling::Wait(failure.message, at)
@@ -125,6 +128,14 @@ mod tests {
         let ruling = Ruling::Wait("another job is writing /out/a".into(), Millis(6000));
         assert_eq!(ruled(9, busy.clone(), None, OnInterrupt::Fail), ruling);
         assert_eq!(ruled(9, busy, Some(Stop::Cancel), OnInterrupt::Fail), Ruling::Cancel);
+    }
+
+    #[test]
+    fn who_finds_no_handle_is_not_charged() {
+        let full = std::io::Error::from_raw_os_error(libc::EMFILE);
+        let failure = Failure::io("output", "create", std::path::Path::new("/out/a"), &full);
+        let ruling = Ruling::Wait("cannot create /out/a: Too many open files (os error 24)".into(), Millis(6000));
+        assert_eq!(ruled(9, failure, None, OnInterrupt::Fail), ruling);
     }
 
     #[test]

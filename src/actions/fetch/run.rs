@@ -12,6 +12,7 @@ use super::{Fetch, kept};
 use crate::clock::{Clock, SystemClock};
 use crate::model::action::network::{AnswerFacts, AnswerKey, CachedAnswer, Call, HOST_CLOSED};
 use crate::model::action::{BoxFuture, Desk, Level, OutputFile, Progress, Report, Resume, Stop};
+use crate::model::failure::NO_HANDLES;
 use crate::model::{Failure, FailureClass, JobOrder, Millis, text};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -25,6 +26,9 @@ use url::Url;
 const HEAD_MAX: usize = 1024;
 /// A checkpoint is noted after every page; what it says has no more bytes than this, or paging starts from zero.
 const STATE_MAX: usize = 60 * 1024;
+
+/// Codes of failures that are no word of the host: a retry of them is none of its retries.
+const OURS: [&str; 5] = [HOST_CLOSED, NO_HANDLES, "output", "scratch", "body"];
 
 /// Does the work of one job.
 pub(super) async fn run(fetch: Arc<Fetch>, order: JobOrder) -> Result<Report, Failure> {
@@ -355,7 +359,8 @@ impl Job {
             }
         }
         failure.call = Some(call).filter(|c| c.requests > 0);
-        if failure.class.is_retried() && failure.code != HOST_CLOSED && self.desk.stopped().is_none() {
+        let is_ours = OURS.contains(&failure.code.as_str());
+        if !is_ours && failure.class.is_retried() && self.desk.stopped().is_none() {
             let host = super::urls::host_name(url);
             let booked = self.desk.hosts().book_retry(&host, &self.fetch.spec.limits);
             failure.not_before = Some(failure.not_before.map_or(booked, |asked| asked.max(booked)));

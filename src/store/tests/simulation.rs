@@ -129,7 +129,13 @@ impl World {
         }
         audit(self.store());
         let hints = ok(self.store().configure(facts_of_tasks(), Millis(self.now)));
-        self.tell(Input::Configured { workers: WORKERS, connections: 1, drain: DRAIN, lanes: specs() });
+        self.tell(Input::Configured {
+            workers: WORKERS,
+            connections: 1,
+            unsettled: u32::MAX,
+            drain: DRAIN,
+            lanes: specs(),
+        });
         let (all, tasks) = self.store().queries().pauses().unwrap();
         self.tell(Input::Paused { task: None, paused: all });
         for task in tasks {

@@ -1,6 +1,9 @@
 //! Many URLs at a server that misbehaves: all end as they should, and the server saw no more than it was promised.
 
-use super::{EAGER, Seen, by_path, calls, path_of, run, settled, start, states, task, trigger, wait, web};
+use super::{
+    EAGER, Seen, by_path, calls, path_of, run, settled, start, start_with_files, states, task, trigger, wait, web,
+};
+use crate::support::Site;
 use crate::support::web::{Web, is_chosen};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -145,6 +148,25 @@ fn one_host_at_its_limit_does_not_hold_up_another() {
     stuck.open();
     assert_eq!(settled(&site, id).ok, 250);
     assert!(stuck.most_at_once() <= 4 && free.most_at_once() <= 4);
+}
+
+#[test]
+fn with_few_open_files_every_url_is_called_once() {
+    let web = web();
+    let tasks = task(
+        "calls",
+        &format!(
+            "urls = [\"{}\"], concurrency = 200, per_host = {{ concurrency = 200 }}, output = \"out/{{n}}.json\"",
+            web.url("/a/{1..3000}")
+        ),
+        "",
+    );
+    let site = Site::new(&tasks);
+    let _supervisor = start_with_files(&site, 150);
+    let run = settled(&site, trigger(&site, "calls"));
+    assert_eq!((run.state, run.ok, run.failed), ("succeeded", 3000, 0));
+    assert_eq!(web.requests(), 3000, "no file was missing for an answer");
+    assert_eq!(site.tree("out").len(), 3000);
 }
 
 #[test]

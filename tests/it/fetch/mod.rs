@@ -187,6 +187,21 @@ fn start_with_env(site: &Site, variables: &[(&str, &str)]) -> Supervisor {
     Supervisor::start_with(site, command)
 }
 
+/// The supervisor of a site, which may have so many files open.
+fn start_with_files(site: &Site, files: u32) -> Supervisor {
+    let plain = site.command(["run"]);
+    let mut command = std::process::Command::new("sh");
+    command.arg("-c").arg(format!("ulimit -n {files} && exec \"$0\" run")).arg(plain.get_program());
+    command.current_dir(site.root());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    Supervisor::start_with(site, command)
+}
+
 /// A server.
 fn web() -> Web {
     Web::start()
