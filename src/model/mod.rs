@@ -4,6 +4,7 @@
 //! import `model`; `model` imports nothing of ours.
 
 pub mod action;
+pub mod alert;
 pub mod block;
 pub mod complaint;
 pub mod crash;

@@ -1,14 +1,18 @@
 //! What a client sees: plain, immutable data that travels on the control socket as JSON. Clients ignore fields that
 //! they do not know. Times are RFC 3339 text with offset; durations and sizes carry their unit in the name.
 
+mod alert;
 mod flow;
 mod log;
 mod network;
+mod schedule;
 mod why;
 
+pub use alert::{AlertsView, ChannelView, OpenCause, OutboxView};
 pub use flow::{Gauges, ProgressView, Throughput, Tick};
 pub use log::{LogLine, LogsPage};
 pub use network::{HostView, RunView};
+pub use schedule::{PastRun, ScheduleView, SchedulesPage};
 pub use why::{InputView, WhyView};
 
 use super::{CauseId, Detail, Failure, FailureClass, JobId, JobState, RunId, SelectionId};

@@ -8,7 +8,7 @@ pub const APPLICATION_ID: i32 = 0x5348_4242;
 pub const SCHEMA: i64 = STEPS.len() as i64;
 
 /// The steps, oldest first.
-pub const STEPS: &[&str] = &[V1, V2, V3];
+pub const STEPS: &[&str] = &[V1, V2, V3, V4];
 
 /// Times are milliseconds UTC; states are the numbers of `model::state`; paths and names are bytes.
 /// `job_file.dir`: 0 in, 1 out, 2 processed, 3 failed, 4 error record. Of an input, `ord` 0 is where the file is taken
@@ -99,4 +99,27 @@ ALTER TABLE job ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN call TEXT;
 DROP INDEX job_claim;
 CREATE INDEX job_claim ON job(task, lane, priority DESC, id) WHERE state = 1;
+";
+
+/// Schedules, and what is told to people outside. `schedule.spec`: hash of the times it was planned by; `start_due` and
+/// `success_due`: when its silence becomes a notice. `notice`: what is wrong beside failed jobs; its task is 0 for the
+/// supervisor itself. `alert`: what a channel was told of a cause (source 0) or a notice (source 1). Nothing was ever in
+/// the tables of step 1 that are made anew here.
+const V4: &str = r"
+DROP TABLE schedule;
+CREATE TABLE schedule(task INTEGER PRIMARY KEY, spec TEXT NOT NULL, anchor INTEGER NOT NULL, last_planned INTEGER, next_at INTEGER,
+  start_due INTEGER, success_due INTEGER, last_success INTEGER);
+CREATE INDEX run_task ON run(task, id);
+
+CREATE TABLE notice(id INTEGER PRIMARY KEY AUTOINCREMENT, task INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, level INTEGER NOT NULL,
+  text TEXT NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, open INTEGER NOT NULL, total INTEGER NOT NULL);
+CREATE UNIQUE INDEX notice_key ON notice(task, kind, key);
+
+CREATE TABLE alert(channel TEXT NOT NULL, source INTEGER NOT NULL, id INTEGER NOT NULL, opened_at INTEGER NOT NULL, told_at INTEGER,
+  told_total INTEGER NOT NULL, muted_until INTEGER, state INTEGER NOT NULL, PRIMARY KEY(channel, source, id)) WITHOUT ROWID;
+
+DROP TABLE outbox;
+CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, key TEXT NOT NULL UNIQUE, body TEXT NOT NULL,
+  created_at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, next_at INTEGER, state INTEGER NOT NULL DEFAULT 0, done_at INTEGER, error TEXT);
+CREATE INDEX outbox_due ON outbox(state, next_at);
 ";
