@@ -17,6 +17,7 @@ pub mod ports;
 pub mod retry;
 #[cfg(test)]
 pub mod sample;
+pub mod schedule;
 pub mod secret;
 mod size;
 pub mod state;
@@ -33,6 +34,7 @@ pub use failure::{ContextLine, Detail, Failure, FailureClass};
 pub use filter::{Filter, FilterError};
 pub use ids::{CauseId, JobId, RunId, SelectionId};
 pub use retry::RetryPolicy;
+pub use schedule::Schedule;
 pub use secret::Secret;
 pub use state::{JobState, Outcome, RunState};
 pub use task::{After, AfterOn, Duplicates, OnInterrupt, Task, TaskName, Trigger, Unmatched, Watch};
