@@ -64,13 +64,14 @@ pub fn local(at: Millis) -> DateTime<Local> {
     Local.timestamp_millis_opt(at.0).single().unwrap_or_else(|| DateTime::<Utc>::UNIX_EPOCH.with_timezone(&Local))
 }
 
+/// A time in a zone; the epoch for one that no calendar holds.
+#[must_use]
+pub fn in_zone(at: Millis, zone: chrono_tz::Tz) -> DateTime<chrono_tz::Tz> {
+    Utc.timestamp_millis_opt(at.0).single().unwrap_or(DateTime::<Utc>::UNIX_EPOCH).with_timezone(&zone)
+}
+
 /// `YYYY-MM-DD` of a time in a zone.
 #[must_use]
 pub fn date_in(at: Millis, zone: chrono_tz::Tz) -> String {
-    Utc.timestamp_millis_opt(at.0)
-        .single()
-        .unwrap_or(DateTime::<Utc>::UNIX_EPOCH)
-        .with_timezone(&zone)
-        .format("%Y-%m-%d")
-        .to_string()
+    in_zone(at, zone).format("%Y-%m-%d").to_string()
 }

@@ -215,7 +215,7 @@ fn watched(config: &Config) -> Vec<Check> {
     let needed = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
     let folders = config.tasks.iter().filter_map(|t| match &t.trigger {
         Trigger::Watch(watch) => Some(&watch.dir),
-        Trigger::After(_) | Trigger::Manual => None,
+        Trigger::Schedule(_) | Trigger::After(_) | Trigger::Manual => None,
     });
     let mut seen: Vec<&Path> = Vec::new();
     let mut checks = Vec::new();

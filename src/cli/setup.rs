@@ -63,6 +63,7 @@ fn source(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Watch(watch) => format!("{} ({})", text::path(&watch.dir), watch.patterns.join(", ")),
         Trigger::After(after) => after.tasks.join(", "),
+        Trigger::Schedule(schedule) => schedule.describe(),
         Trigger::Manual => String::new(),
     }
 }

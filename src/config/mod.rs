@@ -14,10 +14,12 @@ mod language;
 mod locate;
 mod raw;
 mod relations;
+mod schedule;
 mod supervisor;
 mod task;
 #[cfg(test)]
 mod tests;
+mod when;
 
 pub use files::IGNORED;
 pub use find::{find, load};

@@ -196,7 +196,7 @@ fn products(around: &Surroundings<'_>, draft: &Draft<'_>) -> Vec<Product> {
         .collect();
     let names: Vec<&str> = match &task.trigger {
         Trigger::Watch(watch) => watch.patterns.iter().map(|p| name_of(p)).collect(),
-        Trigger::Manual => vec!["*"],
+        Trigger::Schedule(_) | Trigger::Manual => vec!["*"],
         Trigger::After(_) => Vec::new(),
     };
     for name in names {

@@ -5,8 +5,10 @@
 
 use super::files::{self, Folder, Pattern};
 use super::raw;
+use super::schedule::schedule;
 use crate::model::action::Kind;
 use crate::model::block::{Block, Complaint, Entry, Node, Span, Spanned, Value, shown};
+use crate::model::condition::Condition;
 use crate::model::task::ClaimBy;
 use crate::model::{Action, After, AfterOn, Duplicates, OnInterrupt, RetryPolicy, Task, TaskName, Trigger, Watch};
 use std::sync::Arc;
@@ -19,11 +21,9 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub const NAME_MAX: usize = 64;
 
 /// Triggers of this version.
-const TRIGGERS: [&str; 3] = ["watch", "after", "manual"];
+const TRIGGERS: [&str; 4] = ["watch", "schedule", "after", "manual"];
 /// Keys that a later version may know, by what they are.
-const LATER_TRIGGERS: [&str; 1] = ["schedule"];
 const LATER_ACTIONS: [&str; 2] = ["backup", "report"];
-const LATER_POLICIES: [&str; 1] = ["when"];
 
 /// What a task takes from the rest of the file.
 pub(super) struct Defaults<'a> {
@@ -56,19 +56,24 @@ pub(super) fn task<'a>(mut block: Block<'a>, entry: &'a Entry, defaults: &Defaul
     }
     let named = name(&block, entry);
     refuse_later(&mut block, defaults.kinds);
-    let trigger = trigger(&mut block);
+    let zone = timezone(&mut block).unwrap_or(defaults.timezone);
+    let trigger = trigger(&mut block, zone);
+    let when = when(&mut block, trigger.as_ref());
     let action = action(&mut block, defaults.kinds);
     let retry = retry(&mut block);
     let timeout = block.duration("timeout", Duration::from_millis(1)..=30 * DAY);
     let priority = block.integer("priority", -1_000_000..=1_000_000).and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
     let concurrency = block.integer("concurrency", 1..=1024).and_then(|n| u32::try_from(n).ok());
     let on_interrupt = block.choice("on_interrupt", &[("retry", OnInterrupt::Retry), ("fail", OnInterrupt::Fail)]);
-    let timezone = timezone(&mut block).unwrap_or(defaults.timezone);
     let processed = files::folder(&mut block, "processed").unwrap_or_else(|| defaults.processed.clone());
     let failed = files::folder(&mut block, "failed").unwrap_or_else(|| defaults.failed.clone());
 
     named.then_some(())?;
-    let (trigger, action) = (trigger?, action?);
+    let (trigger, action, when) = (trigger?, action?, when?);
+    let timezone = match &trigger.trigger {
+        Trigger::Schedule(schedule) => schedule.timezone,
+        Trigger::Watch(_) | Trigger::After(_) | Trigger::Manual => zone,
+    };
     let concurrency = action
         .built
         .concurrency()
@@ -95,6 +100,7 @@ pub(super) fn task<'a>(mut block: Block<'a>, entry: &'a Entry, defaults: &Defaul
         on_interrupt,
         processed: processed.template,
         failed: failed.template,
+        when,
         timezone,
         config_hash: raw::hash(&canonical),
         line,
@@ -134,9 +140,7 @@ fn refuse_later(block: &mut Block<'_>, kinds: &[&dyn Kind]) {
             }
         }
     };
-    refuse(block, &LATER_TRIGGERS, "this version starts tasks by `watch`, `after` or `manual`");
     refuse(block, &LATER_ACTIONS, &format!("this version has {}", list(&actions)));
-    refuse(block, &LATER_POLICIES, "remove it: the task then runs whenever its trigger says so");
 }
 
 /// Keys in a sentence: `a`, `b` or `c`.
@@ -175,13 +179,31 @@ struct Triggered {
     after: Vec<Span>,
 }
 
-fn trigger(block: &mut Block<'_>) -> Option<Triggered> {
-    let entry = only(block, "trigger", &TRIGGERS, &LATER_TRIGGERS)?;
+fn trigger(block: &mut Block<'_>, zone: chrono_tz::Tz) -> Option<Triggered> {
+    let entry = only(block, "trigger", &TRIGGERS, &[])?;
     match entry.key.as_str() {
         "watch" => watch(block.below("watch", &entry.node)),
+        "schedule" => schedule(block.below("schedule", &entry.node), zone).map(|schedule| Triggered {
+            trigger: Trigger::Schedule(Box::new(schedule)),
+            watch: None,
+            after: Vec::new(),
+        }),
         "after" => after(block.below("after", &entry.node)),
         _ => manual(block),
     }
+}
+
+/// The conditions of the task. A file that landed is taken whatever the time is: the conditions are those of runs.
+fn when(block: &mut Block<'_>, trigger: Option<&Triggered>) -> Option<Vec<Condition>> {
+    let Some(entry) = block.entry("when") else { return Some(Vec::new()) };
+    let conditions = super::when::when(block.below("when", &entry.node));
+    if trigger.is_some_and(|t| matches!(t.trigger, Trigger::Watch(_))) {
+        let message = "`when` beside `watch`: a file that landed is always taken";
+        let hint = "remove it, or start the task by `schedule`, `after` or `manual`";
+        block.problem(Complaint::new(entry.key_span.clone(), message).hint(hint));
+        return None;
+    }
+    conditions
 }
 
 fn manual(block: &mut Block<'_>) -> Option<Triggered> {

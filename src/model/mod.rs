@@ -7,6 +7,7 @@ pub mod action;
 pub mod alert;
 pub mod block;
 pub mod complaint;
+pub mod condition;
 pub mod crash;
 pub mod failure;
 pub mod filter;

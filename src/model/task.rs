@@ -1,5 +1,7 @@
 //! A task as the configuration says it, checked: one trigger, one action, and policies.
 
+use super::condition::Condition;
+use super::schedule::Schedule;
 use super::{Action, RetryPolicy, Template};
 use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,8 @@ pub struct Task {
     pub processed: Template,
     /// Folder for originals that failed.
     pub failed: Template,
+    /// What must hold when a run of it starts; all of them.
+    pub when: Vec<Condition>,
     /// Zone of `{date}`, an IANA name.
     pub timezone: chrono_tz::Tz,
     /// Hash of everything above: which configuration an attempt ran with.
@@ -47,6 +51,8 @@ pub struct Task {
 pub enum Trigger {
     /// A file lands in a folder.
     Watch(Watch),
+    /// The time.
+    Schedule(Box<Schedule>),
     /// Another task's run settled.
     After(After),
     /// The operator alone.
@@ -59,6 +65,7 @@ impl Trigger {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Watch(_) => "watch",
+            Self::Schedule(_) => "schedule",
             Self::After(_) => "after",
             Self::Manual => "manual",
         }

@@ -4,6 +4,7 @@
 //! It guarantees that every job started is decided exactly once, that nothing visible happens before its decision is on
 //! the disk, and that a stop says who is still running.
 
+mod conditions;
 mod desk;
 mod devices;
 mod folders;
@@ -29,6 +30,8 @@ mod record;
 pub mod recover;
 mod roots;
 mod ruling;
+mod schedules;
+mod scheduling;
 pub mod secrets;
 mod shared;
 mod signals;

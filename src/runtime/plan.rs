@@ -61,7 +61,7 @@ pub fn on_interrupt(task: &Task, claimed: &Claimed) -> OnInterrupt {
 pub fn facts(task: &Task) -> (crate::model::ledger::TaskFacts, crate::kernel::LaneSpec) {
     let after = match &task.trigger {
         crate::model::Trigger::After(after) => Some(after.clone()),
-        crate::model::Trigger::Watch(_) | crate::model::Trigger::Manual => None,
+        crate::model::Trigger::Watch(_) | crate::model::Trigger::Schedule(_) | crate::model::Trigger::Manual => None,
     };
     let facts = crate::model::ledger::TaskFacts {
         name: Arc::clone(&task.name),
@@ -72,6 +72,7 @@ pub fn facts(task: &Task) -> (crate::model::ledger::TaskFacts, crate::kernel::La
         priority: task.priority,
         on_interrupt: task.on_interrupt,
         planned: task.action.is_planned(),
+        scheduled: matches!(task.trigger, crate::model::Trigger::Schedule(_)),
     };
     let lane = crate::kernel::LaneSpec {
         task: Arc::clone(&task.name),

@@ -92,6 +92,17 @@ pub fn prepare(shared: &Shared, ended: Ended, batch: &mut Batch) -> Prepared {
             (held.decision.keep_checkpoint, held.earlier) = (true, held.claimed.checkpoint);
             return held;
         }
+        End::Skip(reason) => {
+            let verdict = Verdict::Place {
+                outcome: Outcome::Skipped,
+                failure: None,
+                moves: Vec::new(),
+                original: None,
+                record: None,
+                reason: Some(reason),
+            };
+            return plain(claimed, task, vars, fence, verdict, false, at);
+        }
         End::Worked { result, stop, left, taken } => (result, stop, left, taken),
     };
     let policy = Policy {

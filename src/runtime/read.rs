@@ -6,7 +6,9 @@ use super::ticks::{self, Subscription};
 use super::watching::Watching;
 use crate::clock::rfc3339;
 use crate::model::ports::{Answer, JobsQuery, LogsQuery, Reader, Refusal, Ticks};
-use crate::model::view::{Banner, Gravity, InputView, JobDetail, JobsPage, LogsPage, Paused, Status, TaskView, Tick};
+use crate::model::view::{
+    Banner, Gravity, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Status, TaskView, Tick,
+};
 use crate::model::{ContextLine, JobId, Millis, Trigger, text};
 use crate::store::{Overview, TaskRow};
 use std::io::{BufRead, BufReader};
@@ -210,6 +212,7 @@ fn source(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Watch(w) => format!("{}/{}", text::path(&w.dir), w.patterns.join(" ")),
         Trigger::After(after) => after.tasks.join(", "),
+        Trigger::Schedule(schedule) => schedule.describe(),
         Trigger::Manual => String::new(),
     }
 }
@@ -267,6 +270,10 @@ impl Reader for Reads {
             }
             Ok(this.shared.log.page(&query))
         })
+    }
+
+    fn schedules(&self) -> Answer<SchedulesPage> {
+        self.ask(|this| super::schedules::page(&this.shared))
     }
 
     fn ticks(&self) -> Box<dyn Ticks> {

@@ -228,6 +228,7 @@ fn removed_task(shared: &Shared, name: &str) -> Task {
     Task {
         name: name.into(),
         trigger: crate::model::Trigger::Manual,
+        when: Vec::new(),
         action: Arc::new(Nothing),
         priority: 0,
         concurrency: 1,

@@ -95,6 +95,8 @@ pub struct Shared {
     pub kernel: Mutex<Kernel>,
     /// What is held, paused or degraded, by code.
     pub banners: Mutex<BTreeMap<String, Banner>>,
+    /// Tasks whose schedule is overdue, and why.
+    pub overdue: Mutex<BTreeMap<TaskName, String>>,
     /// Rises with everything that `status` shows and ticks do not.
     pub status_rev: AtomicU64,
     /// Rung when anything changed.

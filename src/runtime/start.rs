@@ -249,6 +249,7 @@ pub(super) fn share(
         live: Mutex::new(HashMap::new()),
         kernel: Mutex::new(Kernel::new(workers, config.drain)),
         banners: Mutex::new(BTreeMap::new()),
+        overdue: Mutex::default(),
         status_rev: AtomicU64::new(0),
         changed: Notify::new(),
         store_ok: AtomicBool::new(true),
@@ -303,6 +304,9 @@ impl Supervisor {
         tracker.task("signals", Box::pin(super::signals::run(control.clone(), stop.clone())));
         tracker.task("ticks", Box::pin(ticks::run(Arc::clone(&shared), tick_tx, stop.clone())));
         tracker.task("gate", Box::pin(super::network::run(Arc::clone(&shared), stop.clone())));
+        if !matches!(options.mode, Mode::UntilIdle(_)) {
+            tracker.task("schedules", Box::pin(super::scheduling::run(Arc::clone(&shared), stop.clone())));
+        }
         tracker.task("housekeeping", Box::pin(housekeeping::run(Arc::clone(&shared), stop.clone())));
         let closing = served.clone();
         tracker.task(

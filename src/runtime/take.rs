@@ -192,7 +192,7 @@ fn refuse(task: &Task, claimed: &Claimed, file: &JobFile, stat: &Stat, was_ours:
 fn settles(task: &Task, claimed: &Claimed) -> Take {
     let settle = match &task.trigger {
         Trigger::Watch(w) => w.settle,
-        Trigger::After(_) | Trigger::Manual => Duration::from_secs(2),
+        Trigger::Schedule(_) | Trigger::After(_) | Trigger::Manual => Duration::from_secs(2),
     };
     let doublings = u32::try_from(claimed.attempt.clamp(1, 16) - 1).unwrap_or(0);
     let wait = settle.saturating_mul(1 << doublings).min(BLOCKED_RETRY.max(settle));

@@ -96,6 +96,9 @@ impl Explain for Reasons {
                         format!("nothing holds it: it runs when a file lands in {}", crate::model::text::path(&w.dir))
                     }
                     Trigger::After(a) => format!("nothing holds it: it runs after {}", a.tasks.join(", ")),
+                    Trigger::Schedule(schedule) => {
+                        format!("nothing holds it: it runs {}", schedule.describe())
+                    }
                     Trigger::Manual => "nothing holds it: it runs when it is triggered".into(),
                 });
             }

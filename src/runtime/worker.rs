@@ -1,6 +1,7 @@
 //! One attempt from its claim to its end: take the file, run the action, contain whatever it does. It answers exactly
 //! once, to the pipeline that decides and places.
 
+use super::conditions;
 use super::desk::{JobDesk, Left};
 use super::keep::Identity;
 use super::pipeline::Pipeline;
@@ -61,6 +62,8 @@ pub enum End {
     Gone(&'static str, String),
     /// It could not start.
     Hold(String, Duration),
+    /// A condition of its task says no.
+    Skip(String),
 }
 
 /// Starts one attempt: on a thread for blocking work, and as a task from there if its action is one. It is handed to the
@@ -225,6 +228,14 @@ enum Begun {
 /// On a thread for blocking work: takes the file, and runs the action here if it blocks.
 fn begin(shared: &Arc<Shared>, claimed: &Claimed, task: &Arc<Task>, desk: &Arc<JobDesk>, live: &Live) -> (Begun, Vars) {
     let mut vars = vars(shared, claimed, task);
+    // Once for each run: its first job begins it.
+    if claimed.ordinal == 0 && claimed.file.is_none() && !task.when.is_empty() && live.stop.reason().is_none() {
+        match conditions::refused(shared, task, &**desk) {
+            Ok(None) => {}
+            Ok(Some(why)) => return (Begun::Over(End::Skip(why)), vars),
+            Err(failure) => return (Begun::Over(worked(Err(failure), live.stop.reason(), None, desk)), vars),
+        }
+    }
     let mut taken = match claimed.file.as_ref().map(|file| take::take(shared, task, claimed, file)) {
         None => None,
         Some(Take::Taken(taken)) => Some(taken),

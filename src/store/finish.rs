@@ -126,7 +126,13 @@ impl Txn<'_> {
             })
             .optional()?;
         let Some(tally) = tally.filter(|t| t.open == 0) else { return Ok(()) };
-        self.sql("UPDATE run SET state = ?2, settled_at = ?3 WHERE id = ?1")?.execute((
+        // Of a run that was left out as a whole, the reason is that of its job.
+        self.sql(
+            "UPDATE run SET state = ?2, settled_at = ?3, reason = CASE WHEN ?2 = 6 THEN coalesce(
+               (SELECT reason FROM job WHERE run = ?1 AND reason IS NOT NULL ORDER BY ordinal LIMIT 1), reason) ELSE reason END
+             WHERE id = ?1",
+        )?
+        .execute((
             run,
             tally.state().code(),
             now,
@@ -141,6 +147,11 @@ impl Txn<'_> {
             failed: amount(tally.failed),
         });
         finished.started = self.start_followers(&tally, now)?;
+        if self.state.tables.tasks.get(&tally.task).is_some_and(|t| t.scheduled)
+            && self.next_in_turn(tally.task, now)?
+        {
+            finished.started.push(tally.task);
+        }
         Ok(())
     }
 

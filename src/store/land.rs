@@ -41,6 +41,17 @@ pub(super) struct NewJob<'a> {
     pub at: Millis,
 }
 
+impl NewRun<'_> {
+    /// The state and the number of jobs that a run begins with. A plan is one of the open jobs, but none of those that the
+    /// run is about.
+    pub(super) const fn first(kind: JobKind, jobs: i64) -> (RunState, i64) {
+        match kind {
+            JobKind::Plan => (RunState::Expanding, 0),
+            JobKind::Plain | JobKind::Item => (RunState::Open, jobs),
+        }
+    }
+}
+
 impl Txn<'_> {
     /// Lands a batch of files, each as a run of one.
     pub(super) fn land(&mut self, batch: &[Landed], now: Millis) -> Result<Landing, StoreError> {
@@ -191,9 +202,7 @@ impl Txn<'_> {
 
     /// Inserts a run that is open, or that its plan is about to expand.
     pub(super) fn insert_run(&self, new: &NewRun<'_>) -> Result<RunId, StoreError> {
-        // The plan is one of the open jobs, but none of those that the run is about.
-        let (state, total) =
-            if new.kind == JobKind::Plan { (RunState::Expanding, 0) } else { (RunState::Open, new.jobs) };
+        let (state, total) = NewRun::first(new.kind, new.jobs);
         self.sql(
             "INSERT OR IGNORE INTO run(task, upstream, trigger, state, planned_at, started_at, total, open)
              VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7) RETURNING id",

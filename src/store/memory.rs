@@ -13,6 +13,7 @@ pub(super) struct TaskState {
     pub max_attempts: u32,
     pub priority: i32,
     pub planned: bool,
+    pub scheduled: bool,
 }
 
 /// What changes rarely, and as a whole.
@@ -63,7 +64,7 @@ impl State {
             let (id, name, max_attempts) = row?;
             let name: TaskName = name.into();
             tables.names.insert(Arc::clone(&name), id);
-            tables.tasks.insert(id, TaskState { name, max_attempts, priority: 0, planned: false });
+            tables.tasks.insert(id, TaskState { name, max_attempts, priority: 0, planned: false, scheduled: false });
         }
         Ok(Self {
             rev,

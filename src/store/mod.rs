@@ -11,6 +11,7 @@ mod claim;
 mod decide;
 mod expand;
 mod finish;
+mod history;
 mod land;
 mod memory;
 mod open;
@@ -22,12 +23,14 @@ mod recover;
 mod rows;
 mod schema;
 mod select;
+mod slots;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod txn;
 mod writer;
 
+pub use history::PastRow;
 pub use query::{Overview, Queries, TaskRow};
 pub use schema::SCHEMA;
 pub use writer::Class;
@@ -37,7 +40,8 @@ use crate::model::action::network::Item;
 use crate::model::job::{JobFile, Landed, Move};
 use crate::model::ledger::{
     Checkpoint, Claim, ClaimAnswer, ClosedLane, DecideAnswer, Decision, FinishAnswer, JobFacts, Keep, Landing,
-    LaneHint, Ledger, Leftovers, LiveFile, Operator, Planned, Reply, Start, StoreError, TaskFacts,
+    LaneHint, Ledger, Leftovers, LiveFile, Operator, Planned, Reply, SlotOrder, SlotsPlanned, Start, StoreError,
+    TaskFacts,
 };
 use crate::model::view::{Done, Selection};
 use crate::model::{Filter, JobId, Millis, RunId, SelectionId, TaskName};
@@ -142,6 +146,9 @@ impl Ledger for Store {
     }
     fn closed_lanes(&self, now: Millis) -> Reply<Vec<ClosedLane>> {
         self.run(Class::Operator, move |t| t.closed_lanes(now))
+    }
+    fn plan_slots(&self, order: SlotOrder) -> Reply<SlotsPlanned> {
+        self.run(Class::Insert, move |t| t.plan_slots(&order))
     }
     fn put_back(&self, jobs: Vec<(JobId, i64)>) -> Reply<Vec<LaneHint>> {
         self.run(Class::Finish, move |t| t.put_back(&jobs))

@@ -108,6 +108,11 @@ impl Txn<'_> {
                AND NOT EXISTS (SELECT 1 FROM action_job x WHERE x.action = a.id) ORDER BY id LIMIT ?2)",
         )?
         .execute((keep.failed_before, PIECE))?;
+        self.sql(
+            "DELETE FROM run WHERE id IN (SELECT id FROM run WHERE total = 0 AND state IN (6, 7) AND settled_at < ?1
+               AND NOT EXISTS (SELECT 1 FROM job WHERE job.run = run.id) LIMIT ?2)",
+        )?
+        .execute((keep.failed_before, PIECE))?;
         self.sql("DELETE FROM cause WHERE id IN (SELECT id FROM cause WHERE open = 0 AND last_at < ?1 LIMIT ?2)")?
             .execute((keep.failed_before, PIECE))?;
         Ok(())

@@ -72,12 +72,17 @@ impl Queries {
         Ok(Self { path: PathBuf::from(":memory:"), idle: Mutex::new(vec![open::in_memory()?]) })
     }
 
+    /// A further connection.
+    pub(super) fn connection(&self) -> Result<Connection, StoreError> {
+        open::for_reading(&self.path).map_err(|e| StoreError::Fault(e.render(false)))
+    }
+
     /// Runs a query on a connection of its own for the time being, on one state of the database.
     pub(super) fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let conn = match kept {
             Some(conn) => conn,
-            None => open::for_reading(&self.path).map_err(|e| StoreError::Fault(e.render(false)))?,
+            None => self.connection()?,
         };
         // One transaction, so that all statements of a query see the same jobs; dropping it ends it.
         let result = conn.unchecked_transaction().and_then(|snapshot| read(&snapshot));

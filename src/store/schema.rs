@@ -110,6 +110,9 @@ DROP TABLE schedule;
 CREATE TABLE schedule(task INTEGER PRIMARY KEY, spec TEXT NOT NULL, anchor INTEGER NOT NULL, last_planned INTEGER, next_at INTEGER,
   start_due INTEGER, success_due INTEGER, last_success INTEGER);
 CREATE INDEX run_task ON run(task, id);
+CREATE INDEX run_turn ON run(task, planned_at) WHERE state = 0;
+CREATE INDEX run_work ON run(task) WHERE state IN (1, 2);
+CREATE INDEX run_record ON run(settled_at) WHERE total = 0 AND state IN (6, 7);
 
 CREATE TABLE notice(id INTEGER PRIMARY KEY AUTOINCREMENT, task INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, level INTEGER NOT NULL,
   text TEXT NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, open INTEGER NOT NULL, total INTEGER NOT NULL);

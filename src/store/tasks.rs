@@ -29,6 +29,7 @@ impl Txn<'_> {
                 max_attempts: task.max_attempts,
                 priority: task.priority,
                 planned: task.planned,
+                scheduled: task.scheduled,
             };
             tables.tasks.insert(id, known);
             ids.push(id);

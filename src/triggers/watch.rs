@@ -102,7 +102,7 @@ pub fn specs(tasks: &[Arc<Task>], ignore: &[GlobMatcher], exclude: &[PathBuf]) -
 fn watch_of(task: &Task) -> Option<&Watch> {
     match &task.trigger {
         Trigger::Watch(watch) => Some(watch),
-        Trigger::After(_) | Trigger::Manual => None,
+        Trigger::Schedule(_) | Trigger::After(_) | Trigger::Manual => None,
     }
 }
 

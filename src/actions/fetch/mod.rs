@@ -12,6 +12,7 @@ mod kept;
 mod outgoing;
 mod run;
 pub mod spec;
+mod told;
 mod urls;
 
 use crate::model::action::network::{HostLimits, Item};

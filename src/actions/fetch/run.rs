@@ -8,6 +8,7 @@ use super::body::{Gathered, Whole, cut, unwritten};
 use super::http::{Answer, Client, parse, send};
 use super::outgoing::{Parts, has_secrets};
 use super::spec::{Form, Pages};
+use super::told::{add, report};
 use super::{Fetch, kept};
 use crate::clock::{Clock, SystemClock};
 use crate::model::action::network::{AnswerFacts, AnswerKey, CachedAnswer, Call, HOST_CLOSED};
@@ -470,36 +471,4 @@ fn write_page(
     let written = output.sync_data().and_then(|()| output.metadata()).map(|m| m.len());
     let written = written.map_err(|e| Failure::transient("output", format!("cannot write a page: {e}")))?;
     Ok((page, columns, written))
-}
-
-/// Adds a call to those of the attempt.
-fn add(sum: &mut Call, made: Call) {
-    sum.status = made.status.or(sum.status);
-    sum.latency_ms = made.latency_ms.or(sum.latency_ms);
-    sum.requests = sum.requests.saturating_add(made.requests);
-    sum.bytes = sum.bytes.saturating_add(made.bytes);
-}
-
-fn report(call: &Call, cached: bool, page: &Page, pages: u32) -> Report {
-    let mut note = match (call.status, cached) {
-        (Some(status), true) => format!("{status}, from the cache"),
-        (None, true) => "from the cache".to_owned(),
-        (Some(status), false) => format!("{status}, {} bytes", text::count(call.bytes)),
-        (None, false) => format!("{} bytes", text::count(call.bytes)),
-    };
-    if let Some(ms) = call.latency_ms {
-        note.push_str(&format!(", {} ms", text::count(ms)));
-    }
-    if let Some(items) = page.items {
-        note.push_str(&format!(", {}", text::counted(items, "item")));
-    }
-    if pages > 1 {
-        note.push_str(&format!(", {pages} pages"));
-    }
-    if page.extra_keys > 0 {
-        let key = page.extra_key.as_deref().unwrap_or_default();
-        note.push_str(&format!(", {} values without a column, the first of {key}", text::count(page.extra_keys)));
-    }
-    let call = Call { cached, ..*call };
-    Report { rows: page.items, note: Some(note), call: Some(call), ..Report::default() }
 }

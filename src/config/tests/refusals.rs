@@ -106,7 +106,7 @@ fn wrong_settings_are_refused_each_with_a_hint() {
         ),
         (
             "[tasks.a]",
-            "1:1 `tasks.a` has no action | give it `extract` or `command`\n1:1 `tasks.a` has no trigger | give it `watch`, `after` or `manual`",
+            "1:1 `tasks.a` has no action | give it `extract` or `command`\n1:1 `tasks.a` has no trigger | give it `watch`, `schedule`, `after` or `manual`",
         ),
         ("[tasks]\na = 1", "2:5 `tasks.a` must be a table, not an integer"),
     ];
@@ -136,7 +136,7 @@ fn wrong_policies_are_refused_each_with_a_hint() {
         ("timezone = \"Asia/Soul\"", "4:12 unknown time zone: \"Asia/Soul\" | did you mean `Asia/Seoul`?"),
         (
             "schedule = { every = \"1h\" }",
-            "4:1 `schedule` is not available in this version | this version starts tasks by `watch`, `after` or `manual`",
+            "4:1 a second trigger beside `watch`: schedule | one trigger a task: make two tasks of it",
         ),
         (
             "backup = { dir = \"b\" }",
@@ -144,7 +144,7 @@ fn wrong_policies_are_refused_each_with_a_hint() {
         ),
         (
             "when = {}",
-            "4:1 `when` is not available in this version | remove it: the task then runs whenever its trigger says so",
+            "4:1 `when` beside `watch`: a file that landed is always taken | remove it, or start the task by `schedule`, `after` or `manual`",
         ),
         ("manual = true", "4:1 a second trigger beside `watch`: manual | one trigger a task: make two tasks of it"),
         ("command = {}", "4:1 a second action beside `extract`: command | one action a task: make two tasks of it"),

@@ -18,6 +18,7 @@ mod prune;
 mod rng;
 mod scale;
 mod simulation;
+mod slots;
 
 use super::Store;
 use crate::model::job::{Claimed, Facts, Landed, Move, MoveKind};
@@ -98,6 +99,7 @@ fn task(name: &str, after: Option<(&[&str], AfterOn)>) -> TaskFacts {
         priority: 0,
         on_interrupt: OnInterrupt::Retry,
         planned: false,
+        scheduled: false,
     }
 }
 

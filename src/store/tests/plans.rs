@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::Filter;
-use crate::store::{claim, land, prune, read_jobs, recover, select, txn};
+use crate::store::{claim, land, prune, read_jobs, recover, select, slots, txn};
 
 /// The steps of SQLite's plan for a statement.
 fn plan(store: &Store, sql: &str) -> Vec<String> {
@@ -49,6 +49,9 @@ fn nothing_on_the_writer_looks_through_all_jobs() {
         ("interrupted", recover::INTERRUPTED),
         ("placing", recover::PLACING),
         ("live files", recover::LIVE_FILES),
+        ("a run at work", slots::AT_WORK),
+        ("runs in turn", slots::IN_TURN),
+        ("the next in turn", slots::FIRST_IN_TURN),
         ("prune", prune::OLDEST),
         ("prune failures", prune::PRUNABLE_FAILURES),
     ] {

@@ -65,6 +65,7 @@ fn task(name: &str, dir: &Path, pattern: &str, recursive: bool, priority: i32) -
         on_interrupt: OnInterrupt::Retry,
         processed: Template::literal("processed"),
         failed: Template::literal("failed"),
+        when: Vec::new(),
         timezone: chrono_tz::UTC,
         config_hash: String::new(),
         line: 1,
