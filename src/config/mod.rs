@@ -157,7 +157,6 @@ fn build<'a>(path: &'a Path, source: &str, root: &'a Node, kinds: &[&dyn Kind], 
     let group = supervisor::group(&mut block);
     let files = files::files(&mut block, base);
     let retention = supervisor::retention(&mut block);
-    let log = supervisor::log(&mut block);
     refuse_alerts(&mut block);
     let mut tasks = supervisor::section(&mut block, "tasks");
     let entries = task_entries(&mut tasks);
@@ -173,6 +172,7 @@ fn build<'a>(path: &'a Path, source: &str, root: &'a Node, kinds: &[&dyn Kind], 
     let read = |e: &'a Entry| task::task(tasks.below(&e.key, &e.node), e, &defaults);
     let drafts: Vec<_> = entries.iter().filter_map(read).collect();
     let names: Vec<&str> = entries.iter().map(|e| e.key.as_str()).collect();
+    let log = supervisor::log(&mut block, &names);
     let around = relations::Surroundings { base, path, data_dir: &top.data_dir, ignore: &files.ignore, names: &names };
     relations::check(&around, &drafts, sink);
 

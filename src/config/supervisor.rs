@@ -4,6 +4,7 @@
 
 use crate::model::action::Level;
 use crate::model::block::{Block, Complaint, Node, Value, absolute, shown};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -70,19 +71,23 @@ impl Default for Retention {
 }
 
 /// How much log is kept, and how talkative it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogPolicy {
     /// Lines of this level and graver are kept.
     pub level: Level,
+    /// The same for the lines of single tasks.
+    pub tasks: BTreeMap<String, Level>,
     /// Longest segment, in bytes; then the next one is begun.
     pub max_bytes: u64,
     /// Segments kept; the oldest goes when one more is begun.
     pub segments: u32,
+    /// Segments whose newest line is older go; none: they go by number alone.
+    pub age: Option<Duration>,
 }
 
 impl Default for LogPolicy {
     fn default() -> Self {
-        Self { level: Level::Info, max_bytes: 8 << 20, segments: 8 }
+        Self { level: Level::Info, tasks: BTreeMap::new(), max_bytes: 8 << 20, segments: 8, age: None }
     }
 }
 
@@ -168,14 +173,31 @@ pub(super) fn retention(root: &mut Block<'_>) -> Retention {
     Retention { succeeded: keep("succeeded", default.succeeded), failed: keep("failed", default.failed) }
 }
 
-/// What `[log]` says.
-pub(super) fn log(root: &mut Block<'_>) -> LogPolicy {
+/// What `[log]` says; `names`: those of the tasks.
+pub(super) fn log(root: &mut Block<'_>, names: &[&str]) -> LogPolicy {
     let mut block = section(root, "log");
     let default = LogPolicy::default();
     let levels = Level::ALL.map(|l| (l.name(), l));
     LogPolicy {
         level: block.choice("level", &levels).unwrap_or(default.level),
+        tasks: task_levels(&mut block, names),
         max_bytes: block.size("segment", 64 << 10..=1 << 30).unwrap_or(default.max_bytes),
         segments: block.integer("segments", 2..=1000).and_then(|n| u32::try_from(n).ok()).unwrap_or(default.segments),
+        age: block.duration("age", DAY..=3660 * DAY),
     }
+}
+
+fn task_levels(block: &mut Block<'_>, names: &[&str]) -> BTreeMap<String, Level> {
+    let Some(mut table) = block.table("tasks") else { return BTreeMap::new() };
+    let mut found = BTreeMap::new();
+    for entry in table.entries() {
+        if !names.contains(&entry.key.as_str()) {
+            table.ask(&entry.key);
+            let message = format!("no such task: {}", shown(&entry.key));
+            table.problem(Complaint::new(entry.key_span.clone(), message).known(&entry.key, names.iter().copied()));
+        } else if let Some(level) = table.choice(&entry.key, &Level::ALL.map(|l| (l.name(), l))) {
+            found.insert(entry.key.clone(), level);
+        }
+    }
+    found
 }

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::error::{Exit, Fatal};
 use crate::model::action::Level;
 use crate::model::ports::LogsQuery;
-use crate::runtime::{Ended, Mode, Options, Supervisor, background, limits};
+use crate::runtime::{Ended, Mode, Options, Supervisor, background, levels, limits};
 use crate::telemetry::{Log, tracing_setup};
 use std::io::Write;
 use std::sync::Arc;
@@ -34,10 +34,10 @@ pub fn run(
     let config = load()?;
     let mode = if args.until_idle { Mode::UntilIdle(args.wait) } else { Mode::Serve };
     let level = match global.verbose {
-        0 if args.until_idle && config.log.level == Level::Info => Level::Warn,
-        0 => config.log.level,
-        1 => Level::Info,
-        _ => Level::Debug,
+        0 if args.until_idle && config.log.level == Level::Info => Some(Level::Warn),
+        0 => None,
+        1 => Some(Level::Info),
+        _ => Some(Level::Debug),
     };
     let ended = supervise(config, mode, level, clock)?;
     if ended.restart {
@@ -62,11 +62,15 @@ fn summary(ended: &Ended, out: &mut Out) {
     ));
 }
 
-/// Runs a supervisor to its end, printing its log to stderr from this level on.
-pub fn supervise(config: Config, mode: Mode, level: Level, clock: &Arc<dyn Clock>) -> Result<Ended, Fatal> {
+/// Runs a supervisor to its end, printing its log to stderr: from this level on, or everything that is kept.
+pub fn supervise(config: Config, mode: Mode, level: Option<Level>, clock: &Arc<dyn Clock>) -> Result<Ended, Fatal> {
     let runtime = supervisor_runtime(config.workers)?;
     let done = runtime.block_on(async {
         let log = Arc::new(Log::open(config.data_dir.join("logs"), limits(&config), Arc::clone(clock)));
+        let mut levels = levels(&config);
+        levels.level = level.map_or(levels.level, |level| levels.level.max(level));
+        log.set_levels(levels);
+        let level = level.unwrap_or(Level::Debug);
         let start = log.page(&LogsQuery { limit: 1, ..LogsQuery::default() }).next;
         // Only the first supervisor of a process is the one that its events are about.
         let _ = tracing_setup::init(config.log.level, Arc::clone(&log), false);

@@ -58,5 +58,5 @@ pub use operate::Operations;
 pub use read::Reads;
 pub use shared::Shared;
 pub use spawn::{Tracker, background, crew};
-pub use start::{Control, Ended, Mode, Offline, Options, Supervisor, limits, offline};
+pub use start::{Control, Ended, Mode, Offline, Options, Supervisor, levels, limits, offline};
 pub use why::Reasons;

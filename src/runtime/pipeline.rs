@@ -217,22 +217,29 @@ fn discard(p: &mut Prepared) {
     }
 }
 
+/// Which attempt it was, of how many: `2 of 3`.
+fn tries(p: &Prepared) -> String {
+    format!("{} of {}", p.claimed.spent, p.task.retry.attempts)
+}
+
 /// What the log says about an outcome.
 fn line(p: &Prepared, state: JobState) -> Option<(Level, String)> {
     let label = p.claimed.name();
     let because = |f: &Failure| format!("{}: {}", f.code, f.message);
+    // The first one of several goes without saying, if it is the last.
+    let nth = if p.claimed.spent > 1 { format!(", attempt {}", tries(p)) } else { String::new() };
     match &p.decision.verdict {
         Verdict::Place { outcome: Outcome::Succeeded, .. } => {
             let rows = || p.decision.rows.map(|n| format!("{} rows", text::count(n)));
             let what = p.note.as_deref().map(|note| text::escape(note).into_owned()).or_else(rows);
             let what = what.map_or_else(String::new, |w| format!(": {w}"));
             match p.decision.rejected {
-                0 => Some((Level::Info, format!("succeeded {label}{what}"))),
-                n => Some((Level::Warn, format!("succeeded {label}{what}, {} rejected", text::count(n)))),
+                0 => Some((Level::Info, format!("succeeded {label}{nth}{what}"))),
+                n => Some((Level::Warn, format!("succeeded {label}{nth}{what}, {} rejected", text::count(n)))),
             }
         }
         Verdict::Place { outcome: Outcome::Failed, failure, .. } => {
-            Some((Level::Error, format!("failed {label}: {}", failure.as_ref().map_or_else(String::new, because))))
+            Some((Level::Error, format!("failed {label}{nth}: {}", failure.as_ref().map_or_else(String::new, because))))
         }
         Verdict::Place { outcome, failure, .. } => {
             let why = failure.as_ref().map_or_else(String::new, |f| format!(": {}", because(f)));
@@ -240,7 +247,8 @@ fn line(p: &Prepared, state: JobState) -> Option<(Level, String)> {
         }
         Verdict::Retry { failure, at } => {
             let again = crate::clock::local(*at).format("%H:%M:%S");
-            Some((Level::Warn, format!("attempt {} failed, again at {again}: {}", p.claimed.attempt, because(failure))))
+            let nth = tries(p);
+            Some((Level::Warn, format!("attempt {nth} of {label} failed, again at {again}: {}", because(failure))))
         }
         Verdict::Hold { reason, .. } => Some((Level::Warn, format!("held: {reason}"))),
         Verdict::Requeue { failure } => Some((Level::Warn, format!("put back: {}", because(failure)))),

@@ -119,6 +119,7 @@ impl Control {
         self.watching.lock(shared, &new).map_err(|fatal| refuse(fatal.render(false)))?;
         let changes = changes(&old, &new);
         shared.memory.resize(new.memory);
+        shared.log.set_levels(levels(&new));
         shared.config.store(Arc::new(new));
         shared.clear_banner("reload_failed");
         self.watching.restart(shared);
@@ -203,10 +204,19 @@ pub async fn offline(config: Config, clock: Arc<dyn Clock>, acting: bool) -> Res
     })
 }
 
+/// How talkative the log is.
+pub fn levels(config: &Config) -> crate::telemetry::logs::Levels {
+    crate::telemetry::logs::Levels { level: config.log.level, tasks: config.log.tasks.clone() }
+}
+
 /// Bounds of the log.
 #[must_use]
 pub fn limits(config: &Config) -> crate::telemetry::logs::Limits {
-    crate::telemetry::logs::Limits { segment_bytes: config.log.max_bytes, segments: config.log.segments as usize }
+    crate::telemetry::logs::Limits {
+        segment_bytes: config.log.max_bytes,
+        segments: config.log.segments as usize,
+        age: config.log.age,
+    }
 }
 
 fn lock_data(config: &Config) -> Result<Lock, Fatal> {

@@ -95,7 +95,11 @@ pub fn start(shared: &Arc<Shared>, pipeline: Pipeline, claimed: Claimed, task: A
                     .file
                     .as_ref()
                     .map_or_else(String::new, |f| format!(", {} bytes", text::count(f.facts.size)));
-                let line = format!("started {}{size}", attempt.claimed.name());
+                let nth = match attempt.claimed.spent {
+                    0 | 1 => String::new(),
+                    spent => format!(", attempt {spent} of {}", attempt.task.retry.attempts),
+                };
+                let line = format!("started {}{nth}{size}", attempt.claimed.name());
                 shared.say(Level::Info, &attempt.claimed, &line);
                 let running = attempt.run(work, taken, desk, live);
                 shared.tracker.task("attempt", Box::pin(running));

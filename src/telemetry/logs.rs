@@ -18,9 +18,9 @@ pub use query::PAGE_MAX;
 use query::Wanted;
 pub use segments::Limits;
 use segments::Segments;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::watch;
 
 /// Longest message, in bytes; of a longer one the beginning is kept, and how much was cut.
@@ -50,6 +50,22 @@ pub struct Log {
     disk: Mutex<Segments>,
     newest: watch::Sender<u64>,
     writes: bool,
+    levels: RwLock<Levels>,
+}
+
+/// How talkative the log is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Levels {
+    /// Lines of this level and graver are kept.
+    pub level: Level,
+    /// The same for the lines of single tasks.
+    pub tasks: BTreeMap<String, Level>,
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self { level: Level::Debug, tasks: BTreeMap::new() }
+    }
 }
 
 #[derive(Default)]
@@ -101,14 +117,27 @@ impl Log {
             }
         }
         let newest = watch::Sender::new(state.next - 1);
-        let log = Self { clock, state: Mutex::new(state), disk: Mutex::new(disk), newest, writes };
+        let log =
+            Self { clock, state: Mutex::new(state), disk: Mutex::new(disk), newest, writes, levels: RwLock::default() };
         if let Some(trouble) = log.trouble() {
             log.append(Level::Error, None, None, Some(TARGET), &trouble);
         }
         log
     }
 
-    /// Adds a line and answers its number. Never waits for the disk. The message is made safe and cut.
+    /// Says how talkative the log is from now on; until then everything is kept.
+    pub fn set_levels(&self, levels: Levels) {
+        *self.levels.write().unwrap_or_else(PoisonError::into_inner) = levels;
+    }
+
+    fn keeps(&self, level: Level, task: Option<&str>) -> bool {
+        let levels = self.levels.read().unwrap_or_else(PoisonError::into_inner);
+        let of_task = task.and_then(|task| levels.tasks.get(task));
+        level <= *of_task.unwrap_or(&levels.level)
+    }
+
+    /// Adds a line and answers its number; one that is too quiet is left out, and the number is that of the line before.
+    /// Never waits for the disk. The message is made safe and cut.
     pub fn append(
         &self,
         level: Level,
@@ -117,6 +146,9 @@ impl Log {
         target: Option<&str>,
         message: &str,
     ) -> u64 {
+        if !self.keeps(level, task) {
+            return self.state().next - 1;
+        }
         let at = rfc3339(self.clock.now());
         let message = shorten(message);
         let task = task.map(|t| text::escape(t).into_owned());

@@ -114,10 +114,12 @@ fn the_example_loads_as_it_is_and_with_every_setting() {
         read.unwrap_or_else(|problems| panic!("{}", problems.render(false)))
     };
     let (plain, full) = (real(EXAMPLE), real(&uncommented()));
-    assert_eq!((plain.tasks.len(), full.tasks.len()), (3, 8));
+    assert_eq!((plain.tasks.len(), full.tasks.len()), (3, 10));
     assert!(full.managed_by_systemd && full.group.is_some());
     // What is commented out as a default is the default.
-    assert_eq!((plain.retention, plain.log, plain.drain), (full.retention, full.log, full.drain));
+    assert_eq!((plain.retention, plain.drain), (full.retention, full.drain));
+    let log = |config: &Config| (config.log.level, config.log.max_bytes, config.log.segments);
+    assert_eq!(log(&plain), log(&full));
     assert_eq!((plain.workers, &plain.archive, plain.unmatched), (full.workers, &full.archive, full.unmatched));
     assert_eq!((plain.memory, plain.connections), (full.memory, full.connections));
     assert_eq!(plain.answers, full.answers);

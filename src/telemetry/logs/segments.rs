@@ -3,6 +3,7 @@
 //! It guarantees that the folder never holds more than [`Limits`] say, and that a line that was torn by a crash or a
 //! full disk is dropped and never joined with the next. It is not synced: the log is no part of the durable protocol.
 
+use crate::clock::{parse_rfc3339, rfc3339};
 use crate::model::view::LogLine;
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -10,6 +11,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest first line of a file that is read for its day, in bytes; of a longer one the day is not known.
+const FIRST_MAX: u64 = 16 * 1024;
 
 /// How much of the log stays on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +23,13 @@ pub struct Limits {
     pub segment_bytes: u64,
     /// Most files; with one more, the oldest is removed.
     pub segments: usize,
+    /// Files whose newest line is older are removed. With such a limit, each day begins a file of its own.
+    pub age: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { segment_bytes: 8 * 1024 * 1024, segments: 8 }
+        Self { segment_bytes: 8 * 1024 * 1024, segments: 8, age: None }
     }
 }
 
@@ -34,6 +41,8 @@ pub(super) struct Segment {
     pub(super) first: u64,
     /// Bytes of whole lines.
     pub(super) bytes: u64,
+    /// The day of its first line, `YYYY-MM-DD`; empty where it is not known.
+    day: String,
 }
 
 impl Segment {
@@ -73,7 +82,8 @@ impl Segments {
         for entry in std::fs::read_dir(&self.dir)? {
             let entry = entry?;
             if let Some(first) = entry.file_name().to_str().and_then(first_of) {
-                list.push(Segment { path: entry.path(), first, bytes: entry.metadata()?.len() });
+                let day = day_in(&entry.path());
+                list.push(Segment { path: entry.path(), first, bytes: entry.metadata()?.len(), day });
             }
         }
         list.sort_by_key(|s| s.first);
@@ -101,12 +111,15 @@ impl Segments {
             let start = batch.len();
             serde_json::to_writer(&mut batch, line.as_ref())?;
             batch.push(b'\n');
-            let full = self.list.back().is_none_or(|s| s.bytes + batch.len() as u64 > self.limits.segment_bytes);
+            let full = self.list.back().is_none_or(|s| {
+                s.bytes + batch.len() as u64 > self.limits.segment_bytes
+                    || self.limits.age.is_some() && s.bytes > 0 && s.day != day_of(&line.at)
+            });
             if full {
                 let rest = batch.split_off(start);
                 self.write(&batch)?;
                 batch = rest;
-                self.begin(line.seq)?;
+                self.begin(line)?;
             }
         }
         self.write(&batch)
@@ -132,14 +145,25 @@ impl Segments {
         Ok(())
     }
 
-    fn begin(&mut self, first: u64) -> io::Result<()> {
+    fn begin(&mut self, line: &LogLine) -> io::Result<()> {
+        let first = line.seq;
         private(&self.dir)?;
         let path = self.dir.join(format!("log-{first:012}.jsonl"));
         self.file = Some(OpenOptions::new().append(true).create(true).open(&path)?);
         if self.list.back().is_none_or(|s| s.first != first) {
-            self.list.push_back(Segment { path, first, bytes: 0 });
+            self.list.push_back(Segment { path, first, bytes: 0, day: day_of(&line.at).to_owned() });
         }
-        while self.list.len() > self.limits.segments.max(1) {
+        let oldest_day = self.limits.age.and_then(|age| {
+            let day = parse_rfc3339(&line.at)?.minus(age);
+            Some(rfc3339(day))
+        });
+        let oldest_day = oldest_day.as_deref().map(day_of);
+        // What lies before a file that began before that day is older than the day.
+        let is_old = |list: &VecDeque<Segment>| {
+            let next = list.get(1).map(|s| s.day.as_str()).filter(|day| !day.is_empty());
+            next.zip(oldest_day).is_some_and(|(next, oldest)| next <= oldest)
+        };
+        while self.list.len() > self.limits.segments.max(1) || is_old(&self.list) {
             let Some(oldest) = self.list.pop_front() else { break };
             match std::fs::remove_file(&oldest.path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -153,6 +177,20 @@ impl Segments {
     pub(super) fn dir(&self) -> &Path {
         &self.dir
     }
+}
+
+/// The day of a time in RFC 3339.
+fn day_of(at: &str) -> &str {
+    at.get(..10).unwrap_or_default()
+}
+
+/// The day of the first line of a file; empty where it cannot be read.
+fn day_in(path: &Path) -> String {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(FIRST_MAX).read_to_end(&mut head));
+    let line = head.split(|c| *c == b'\n').next().filter(|_| read.is_ok());
+    let line = line.and_then(|raw| serde_json::from_slice::<LogLine>(raw).ok());
+    line.map(|line| day_of(&line.at).to_owned()).unwrap_or_default()
 }
 
 /// The number in `log-<number>.jsonl`.

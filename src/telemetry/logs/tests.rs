@@ -5,7 +5,7 @@ use crate::clock::ManualClock;
 use crate::model::Millis;
 use std::path::Path;
 
-const SMALL: Limits = Limits { segment_bytes: 2_000, segments: 3 };
+const SMALL: Limits = Limits { segment_bytes: 2_000, segments: 3, age: None };
 
 fn clock() -> Arc<dyn Clock> {
     Arc::new(ManualClock::new(Millis(1_767_225_600_000)))
@@ -250,4 +250,50 @@ fn a_follower_wakes_up_for_a_line() {
     let seq = say(&log, "x");
     assert!(newest.has_changed().unwrap());
     assert_eq!(*newest.borrow_and_update(), seq);
+}
+
+#[test]
+fn lines_that_are_too_quiet_are_left_out_also_of_one_task() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), Limits::default());
+    let lines = |log: &Log| {
+        for level in Level::ALL {
+            log.append(level, Some("orders"), None, None, &format!("orders {}", level.name()));
+            log.append(level, None, None, None, level.name());
+        }
+    };
+    lines(&log);
+    let before = log.page(&query(None, 100)).lines.len();
+    assert_eq!(before, 8, "until it is told, it keeps everything");
+    let tasks = std::collections::BTreeMap::from([("orders".to_owned(), Level::Warn)]);
+    log.set_levels(Levels { level: Level::Info, tasks });
+    lines(&log);
+    let page = log.page(&query(None, 100));
+    assert_eq!(messages(&page)[before..], ["orders error", "error", "orders warn", "warn", "info"]);
+    let last = page.lines.last().unwrap().seq;
+    assert_eq!(log.append(Level::Debug, None, None, None, "x"), last, "a line that is left out has no number");
+}
+
+#[test]
+fn a_day_is_a_file_of_its_own_and_old_days_go() {
+    const DAY: i64 = 86_400_000;
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(Millis(1_767_225_600_000)));
+    let limits = Limits { age: Some(std::time::Duration::from_secs(3 * 86_400)), segments: 100, ..Limits::default() };
+    let reopened = || Log::open(dir.path().join("logs"), limits, Arc::clone(&clock) as Arc<dyn Clock>);
+    let mut log = reopened();
+    for day in 0..10 {
+        clock.set(Millis(1_767_225_600_000 + day * DAY));
+        if day == 5 {
+            log = reopened();
+        }
+        say(&log, &format!("day {day}"));
+        say(&log, "more of it");
+        log.flush();
+    }
+    // The youngest four days: a line of three days ago is kept whole, with its day.
+    let kept = files(dir.path());
+    assert_eq!(kept.len(), 4, "{:?}", kept.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    assert!(String::from_utf8_lossy(&kept[0].1).contains("day 6"));
+    assert!(kept.iter().all(|(_, raw)| raw.iter().filter(|c| **c == b'\n').count() == 2));
 }
