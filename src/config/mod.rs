@@ -14,6 +14,7 @@ mod language;
 mod locate;
 mod raw;
 mod relations;
+mod schedule;
 mod supervisor;
 mod task;
 #[cfg(test)]

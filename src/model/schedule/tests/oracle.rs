@@ -219,9 +219,10 @@ fn planned_times_are_those_of_a_walk_over_every_minute() {
             for _ in 0..PATTERNS {
                 let pattern = Pattern::generate(&mut seed);
                 let reach = match pattern.a_day() {
-                    0..=50 => 4 * DAY,
-                    51..=1500 => 12 * HOUR,
-                    _ => 2 * HOUR,
+                    0..=8 => 4 * DAY,
+                    9..=50 => 36 * HOUR,
+                    51..=1500 => 4 * HOUR,
+                    _ => HOUR,
                 };
                 let (from, to) = (change - reach, change + reach);
                 // The walk sees everything, so that the first day is a whole one where days count.

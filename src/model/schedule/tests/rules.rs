@@ -167,7 +167,7 @@ fn jitter_moves_when_a_time_is_due_and_not_what_it_is() {
 #[test]
 fn a_clock_that_is_set_back_plans_nothing_twice() {
     let schedule = cron(DAILY, "UTC");
-    // An hour, and a day and a half: one planned time passes twice, and counts once.
+    // One planned time passes twice on the clock, and counts once.
     for now in ["2026-03-02T08:00:00Z", "2026-03-02T09:00:00Z"] {
         let plan = planned(&schedule, "2026-03-02T09:00:00Z", now);
         assert_eq!((plan.slots.len(), plan.last_planned), (0, Some(at("2026-03-02T09:00:00Z"))), "{now}");
