@@ -309,7 +309,7 @@ fn retry(block: &mut Block<'_>) -> RetryPolicy {
     policy
 }
 
-fn timezone(block: &mut Block<'_>) -> Option<chrono_tz::Tz> {
+pub(super) fn timezone(block: &mut Block<'_>) -> Option<chrono_tz::Tz> {
     let name = block.string("timezone")?;
     let zone = name.value.parse().ok();
     if zone.is_none() {

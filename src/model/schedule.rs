@@ -26,6 +26,8 @@ mod cron;
 mod describe;
 mod every;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 pub use cron::{Cron, CronError};
 pub use plan::{GRACE, MISSED_MAX, Plan, Slot, Standing, plan};

@@ -2,6 +2,7 @@
 //! stand-ins, so that these tests are about the configuration alone.
 
 mod refusals;
+mod schedules;
 mod secrets;
 mod together;
 mod whole;

@@ -4,9 +4,9 @@
 //! the field of minutes, an empty part of a list), and its messages do not say which field is meant; so each field is
 //! looked at by itself first.
 
-use super::{Millis, describe, utc};
+use super::{Millis, describe, every, utc};
 use crate::model::block::shown;
-use chrono::{Datelike, TimeDelta};
+use chrono::Datelike;
 use chrono_tz::Tz;
 use croner::parser::{CronParser, Seconds, Year};
 use std::fmt;
@@ -16,8 +16,10 @@ use std::ops::Range;
 const PATTERN_MAX: usize = 256;
 /// Last year in which a failed search is tried again from a later day.
 const YEAR_MAX: i32 = 4000;
-/// Longest jump over a gap in the calendar that croner does not cross, in days. Some islands lost a day at the date line.
-const JUMP_MAX: i64 = 64;
+/// Most changes of a zone's clock that are tried then. Some islands lost a day at the date line; croner does not cross it.
+const CHANGES_MAX: usize = 16;
+/// How far ahead each of them is looked for, in milliseconds: over a year.
+const CHANGE_WITHIN: i64 = 400 * 24 * 3600 * 1000;
 
 /// A cron pattern of 5 or 6 fields, or a name such as `@daily`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,18 +128,21 @@ impl Cron {
     /// The first time after an instant, by the clock of a zone.
     pub(super) fn next(&self, after: Millis, zone: Tz) -> Option<Millis> {
         let mut from = utc(Millis(after.0.div_euclid(1000).checked_mul(1000)?))?.with_timezone(&zone);
-        let mut jump = 1;
-        loop {
-            match self.pattern.find_next_occurrence(&from, false) {
+        let mut inclusive = false;
+        for _ in 0..=CHANGES_MAX {
+            match self.pattern.find_next_occurrence(&from, inclusive) {
                 Ok(next) => return Some(Millis(next.timestamp_millis())),
-                // A fixed time on a day that the zone does not have. Nothing lies between here and there.
-                Err(_) if from.year() < YEAR_MAX && jump <= JUMP_MAX => {
-                    from = from.checked_add_signed(TimeDelta::days(jump))?;
-                    jump *= 2;
+                // A fixed time on a day that the zone does not have. Nothing lies between here and the day after.
+                Err(_) if from.year() < YEAR_MAX => {
+                    let here = from.timestamp_millis();
+                    let change = every::change(zone, here, here.saturating_add(CHANGE_WITHIN))??;
+                    from = utc(Millis(change))?.with_timezone(&zone);
+                    inclusive = true;
                 }
                 Err(_) => return None,
             }
         }
+        None
     }
 }
 

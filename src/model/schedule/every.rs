@@ -82,7 +82,7 @@ fn is_repeated(zone: Tz, mark: i64, offset: i64) -> Option<bool> {
 /// The first instant after `after` and not after `until` at which the clock of a zone changes. The outer option is
 /// none beyond the calendar.
 #[expect(clippy::option_option, reason = "no change is an answer, no calendar is not")]
-fn change(zone: Tz, after: i64, until: i64) -> Option<Option<i64>> {
+pub(super) fn change(zone: Tz, after: i64, until: i64) -> Option<Option<i64>> {
     let before = offset(zone, Millis(after))?;
     let mut low = after;
     while low < until {

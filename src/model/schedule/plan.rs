@@ -79,14 +79,25 @@ pub fn plan(schedule: &Schedule, task: &str, standing: &Standing, now: Millis) -
         plan.last_planned = Some(from);
         plan.slots.push(slot);
     }
-    if let Some(newest) = marks.newest(from, until) {
-        let due = Due { marks, from, until, newest };
-        due.slots(&mut plan.slots);
-        from = newest;
+    let mut next = marks.next(from);
+    if let Some(first) = next.filter(|first| *first <= until) {
+        let newest = marks.newest(first, until);
+        next = marks.next(newest);
+        let due = Due { marks, from, until, grace: grace(newest, next) };
+        if newest == first && !due.is_late(first) {
+            plan.slots.push(Slot::Run { at: first, note: None });
+        } else {
+            due.slots(&mut plan.slots);
+        }
         plan.last_planned = Some(newest);
     }
-    plan.next_at = marks.next(from).map(|next| next.plus(jitter));
+    plan.next_at = next.map(|next| next.plus(jitter));
     plan
+}
+
+/// How late a time may be found, from the time that is planned after it.
+fn grace(newest: Millis, next: Option<Millis>) -> Duration {
+    next.map_or(GRACE, |next| (next.since(newest) / 10).clamp(GRACE_MIN, GRACE))
 }
 
 /// The planned times of a schedule.
@@ -119,9 +130,9 @@ impl Marks<'_> {
         std::iter::successors(self.next_until(after, until), move |at| self.next_until(*at, until))
     }
 
-    /// The newest planned time after `after` and not after `until`, found in as many steps as the distance has bits.
-    fn newest(&self, after: Millis, until: Millis) -> Option<Millis> {
-        let mut newest = self.next_until(after, until)?;
+    /// The newest planned time not after `until`, from one that is known, in as many steps as the distance has bits.
+    fn newest(&self, known: Millis, until: Millis) -> Millis {
+        let mut newest = known;
         // Back from the end in growing strides, to what lies near it.
         let mut stride = Duration::from_secs(1);
         let mut high = until;
@@ -143,13 +154,13 @@ impl Marks<'_> {
                 None => high = middle,
             }
         }
-        Some(newest)
+        newest
     }
 
     /// The planned times after `after` and not after `until`.
     fn stretch(&self, after: Millis, until: Millis) -> Option<Stretch> {
         let first = self.next_until(after, until)?;
-        let newest = self.newest(after, until)?;
+        let newest = self.newest(first, until);
         if let Times::Every { period, aligned: false } = &self.schedule.times {
             let count = every::count(*period, self.schedule.start, self.anchor, after, newest);
             return Some(Stretch { first, newest, count, more: false });
@@ -196,19 +207,18 @@ struct Due<'a> {
     marks: Marks<'a>,
     from: Millis,
     until: Millis,
-    newest: Millis,
+    grace: Duration,
 }
 
 impl Due<'_> {
-    fn grace(&self) -> Duration {
-        let period = self.marks.next(self.newest).map(|next| next.since(self.newest));
-        period.map_or(GRACE, |period| (period / 10).clamp(GRACE_MIN, GRACE))
+    fn is_late(&self, at: Millis) -> bool {
+        self.until.since(at) > self.grace
     }
 
     fn slots(&self, slots: &mut Vec<Slot>) {
         let schedule = self.marks.schedule;
         // Times after this one are not late.
-        let late = self.until.minus(self.grace()).minus(TICK).max(self.from);
+        let late = self.until.minus(self.grace).minus(TICK).max(self.from);
         // Times after this one are made up for.
         let mut fresh = match (schedule.missed, schedule.missed_within) {
             (Missed::Skip, _) => late,
