@@ -5,10 +5,12 @@
 
 pub mod action;
 pub mod alert;
+pub mod anomaly;
 pub mod block;
 pub mod complaint;
 pub mod crash;
 pub mod failure;
+pub mod figure;
 pub mod filter;
 pub mod ids;
 pub mod job;
@@ -20,6 +22,7 @@ pub mod sample;
 pub mod secret;
 mod size;
 pub mod state;
+pub mod statistics;
 pub mod task;
 pub mod template;
 pub mod text;

@@ -22,6 +22,7 @@ mod recover;
 mod rows;
 mod schema;
 mod select;
+mod statistics;
 mod tasks;
 #[cfg(test)]
 mod tests;
