@@ -148,6 +148,7 @@ impl Import<'_> {
         self.remark(n, why, true);
         self.comment(&format!("LEFT OUT (line {n}): {why}"));
         self.comment(raw);
+        self.body.push('\n');
     }
 
     fn setting(&mut self, n: usize, name: &str, value: String) {

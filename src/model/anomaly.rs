@@ -1,5 +1,5 @@
-//! Whether a run is unlike those before it: pure, by the median and the median deviation of the task's last runs, so
-//! that a few odd ones among them do no harm.
+//! Whether a run is unlike those before it: pure, by the median and the deviation of the task's last runs, without
+//! the odd ones among them.
 //!
 //! A figure is unlike the others if it is far off by each of five measures: as a multiple of how much the figures vary,
 //! as a ratio, as a number, from the very last runs alone, and from nearly every single run. The fourth is what lets a
@@ -24,11 +24,13 @@ const SEEN: usize = 2;
 /// Deviations that are far, with many runs; with few, the deviation itself is not well known.
 const FAR: f64 = 5.0;
 /// Added to [`FAR`] as this divided by the number of runs.
-const FAR_FEW: f64 = 20.0;
+const FAR_FEW: f64 = 10.0;
 /// The least deviation, as a logarithm: constant figures vary by this much.
 const DEVIATION_MIN: f64 = 0.05;
 /// Of a normal distribution, the standard deviation as a multiple of the median deviation.
-const NORMAL: f64 = 1.4826;
+const BY_MEDIAN: f64 = 1.4826;
+/// The same as a part of the distance between the first and the last tenth.
+const BY_TENTHS: f64 = 0.3902;
 
 /// What is looked at of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -159,7 +161,12 @@ fn compare(figure: Figure, past: &[u64], value: u64) -> Option<Anomaly> {
     let weights: Vec<f64> = (0..logs.len()).map(weight).collect();
     let usual = median(&logs, &weights);
     let off: Vec<f64> = logs.iter().map(|v| (v - usual).abs()).collect();
-    let deviation = (NORMAL * median(&off, &weights)).max(DEVIATION_MIN);
+    let mut sorted = past.to_vec();
+    sorted.sort_unstable();
+    let tenth = sorted.len() / 10;
+    let (low, high) = (*sorted.get(tenth)?, *sorted.get(sorted.len() - 1 - tenth)?);
+    // The median deviation of few runs is often small by chance.
+    let deviation = (BY_MEDIAN * median(&off, &weights)).max(BY_TENTHS * (log(high) - log(low))).max(DEVIATION_MIN);
     #[expect(clippy::cast_precision_loss, reason = "at most some tens")]
     let far = FAR + FAR_FEW / past.len() as f64;
 
@@ -174,11 +181,7 @@ fn compare(figure: Figure, past: &[u64], value: u64) -> Option<Anomaly> {
     if !(is_far && is_worth_a_word && is_new && is_seldom) {
         return None;
     }
-    let mut sorted = past.to_vec();
-    sorted.sort_unstable();
-    let tenth = sorted.len() / 10;
-    let (low, high) = (sorted.get(tenth)?, sorted.get(sorted.len() - 1 - tenth)?);
-    Some(Anomaly { figure, value, low: *low, high: *high, runs: past.len() })
+    Some(Anomaly { figure, value, low, high, runs: past.len() })
 }
 
 /// One is added, so that zero has a logarithm.

