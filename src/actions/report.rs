@@ -167,12 +167,12 @@ impl Action for Report {
     }
 
     fn work(self: Arc<Self>, order: JobOrder) -> Work {
-        Work::Blocking(Box::new(move || self.make(order)))
+        Work::Blocking(Box::new(move || self.make(&order)))
     }
 }
 
 impl Report {
-    fn make(&self, order: JobOrder) -> Result<Done, Failure> {
+    fn make(&self, order: &JobOrder) -> Result<Done, Failure> {
         let desk = Arc::clone(&order.desk);
         let around = desk.surroundings();
         let (from, to) = self.period.ending(order.planned_at, || desk.last_success())?;
@@ -190,20 +190,20 @@ impl Report {
         };
         let sheet = Sheet::new(&about, &statistics, &before, sizes);
         let archive = around.archive.unwrap_or_else(|| order.base.join("archive"));
-        let written = self.write(&sheet, order.base.clone(), &archive, &order)?;
-        self.tell(&sheet, &order, desk.as_ref())?;
+        let written = self.write(&sheet, &archive, order)?;
+        self.tell(&sheet, order, desk.as_ref())?;
         Ok(Done { note: Some(format!("{}; {written}", sheet.headline)), ..Done::default() })
     }
 
     /// Writes every format, and says how many files that were.
-    fn write(&self, sheet: &Sheet, base: PathBuf, archive: &Path, order: &JobOrder) -> Result<String, Failure> {
+    fn write(&self, sheet: &Sheet, archive: &Path, order: &JobOrder) -> Result<String, Failure> {
         let Some((first, more)) = self.formats.split_first() else {
             return Err(Failure::permanent("internal", "a report without a format"));
         };
         let mut vars = order.vars.clone();
         vars.name = format!("report.{}", first.extension()).into();
         let target = match &self.output {
-            Some(template) => base.join(template.expand_path(&vars)),
+            Some(template) => order.base.join(template.expand_path(&vars)),
             None => {
                 Template::parse(OUTPUT).map_or_else(|_| archive.join("report"), |t| archive.join(t.expand_path(&vars)))
             }

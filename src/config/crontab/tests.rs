@@ -118,7 +118,7 @@ fn days_are_those_of_cron() {
         let in_field = |field: &str, n: u32| match field {
             "*" => true,
             "*/2" => n % 2 == 1,
-            "*/3" => n % 3 == 0,
+            "*/3" => n.is_multiple_of(3),
             "1-10" => n <= 10,
             exact => n == exact.parse::<u32>().unwrap(),
         };
