@@ -78,6 +78,9 @@ fn growth_is_no_surprise() {
     assert!(judge(&[1000, 990, 1010, 5000, 1000, 1005, 995, 1000, 1002, 998], 4900).is_some(), "one odd run before");
     let twice = [4900, 5000, 1000, 1005, 995, 1000, 1002, 998, 990, 1010];
     assert_eq!(judge(&twice, 5100), None, "the third time it is usual");
+    let long = [&[4900, 5000][..], &[1000; 28]].concat();
+    assert_eq!(judge(&long, 5100), None, "also after many runs");
+    assert!(judge(&long[1..], 5100).is_some(), "the second time it is not");
 }
 
 /// Runs out of `runs` that are told to be unlike the others although all are of one distribution.
