@@ -4,8 +4,10 @@ mod backend;
 mod dashboard;
 mod demo;
 mod fetch;
+mod init;
 mod local;
 mod options;
+mod report;
 mod signals;
 mod supervise;
 mod transform;
@@ -49,12 +51,13 @@ fn dispatch(args: Args, out: &mut Out, clock: &Arc<dyn Clock>) -> Result<Exit, F
         None => dashboard::open(load(), out),
         Some(Command::Attach(attach)) => dashboard::attach(&attach, load, out),
         Some(Command::Demo(demo)) => demo::run(&demo, out, clock),
-        Some(Command::Init(init)) => cli::setup::init(&config::init(&init.dir, KINDS)?, out),
+        Some(Command::Init(init)) => init::run(&init, out),
         Some(Command::Check) => cli::setup::check(load(), out),
         Some(Command::Run(run)) => supervise::run(&run, load, &global, out, clock),
         Some(Command::Ask(ask)) => backend::ask(&ask, load(), out, clock),
         Some(Command::Transform(transform)) => transform::run(&transform, out),
         Some(Command::Fetch(fetch)) => fetch::run(&fetch, out),
+        Some(Command::Report(report)) => report::run(&report, &load()?, out),
         Some(Command::Doctor) => backend::doctor(&load(), out),
         Some(Command::Completions(shell)) => cli::docs::completions(&shell, out),
         Some(Command::Man) => cli::docs::man(out),

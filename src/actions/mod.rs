@@ -8,6 +8,7 @@ mod encoding;
 pub mod extract;
 pub mod fetch;
 mod keys;
+pub mod report;
 #[cfg(test)]
 mod testing;
 pub mod transform;
@@ -16,4 +17,4 @@ use crate::model::Kind;
 
 /// Every kind of work, in the order of the documentation.
 pub const KINDS: &[&dyn Kind] =
-    &[&extract::ExtractKind, &transform::TransformKind, &fetch::FetchKind, &command::CommandKind];
+    &[&extract::ExtractKind, &transform::TransformKind, &fetch::FetchKind, &command::CommandKind, &report::ReportKind];

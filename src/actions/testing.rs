@@ -4,8 +4,9 @@ use crate::model::action::network::{
     AnswerCache, AnswerFacts, AnswerKey, CachedAnswer, HostLimits, HostName, Hosts, Pass,
 };
 use crate::model::action::{BoxFuture, ChildExit, ChildSpec, Grant, Level, OutputFile, Progress, Resume, Stop};
+use crate::model::statistics::Statistics;
 use crate::model::{
-    Action, Desk, Failure, Input, JobId, JobOrder, Millis, OnExists, Report, RunId, Secret, Vars, Work,
+    Action, Desk, Failure, Input, JobId, JobOrder, Millis, OnExists, Report, RunId, Secret, Vars, Work, alert,
 };
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,12 @@ pub(super) struct TestDesk {
     pub(super) resume: Mutex<Option<Vec<u8>>>,
     /// What was to become of each output whose name is taken.
     pub(super) on_exists: Mutex<Vec<OnExists>>,
+    /// What every period came to; none: there is no history.
+    pub(super) statistics: Mutex<Option<Statistics>>,
+    /// The periods that were asked for.
+    pub(super) asked: Mutex<Vec<(i64, i64)>>,
+    /// What was told, with its channel and its key.
+    pub(super) told: Mutex<Vec<(String, String, alert::Message)>>,
 }
 
 impl TestDesk {
@@ -62,6 +69,9 @@ impl TestDesk {
             checkpoints: Mutex::default(),
             resume: Mutex::default(),
             on_exists: Mutex::default(),
+            statistics: Mutex::default(),
+            asked: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -187,6 +197,17 @@ impl Desk for TestDesk {
         let exit = (self.script)(&spec);
         self.children.lock().unwrap().push(spec);
         Box::pin(std::future::ready(exit))
+    }
+
+    fn statistics(&self, from: Millis, to: Millis) -> Result<Statistics, Failure> {
+        self.asked.lock().unwrap().push((from.0, to.0));
+        let known = self.statistics.lock().unwrap().clone();
+        known.ok_or_else(|| Failure::permanent("no_statistics", "no history"))
+    }
+
+    fn tell(&self, channel: &str, key: &str, message: alert::Message) -> Result<(), Failure> {
+        self.told.lock().unwrap().push((channel.into(), key.into(), message));
+        Ok(())
     }
 }
 

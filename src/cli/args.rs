@@ -1,9 +1,11 @@
 //! What can be typed. Types only: what a command does stands in its own file.
 
 mod fetch;
+mod report;
 mod transform;
 
 pub use fetch::Fetch;
+pub use report::Report;
 pub use transform::Transform;
 
 use crate::error::Exit;
@@ -88,6 +90,9 @@ pub enum Command {
     /// Show a living example in a temporary workspace
     Demo(Demo),
     /// Write config.toml and the folders it names
+    #[command(
+        after_help = "Examples:\n  shiftboss init\n  crontab -l | shiftboss init --from-crontab - work\n  shiftboss init --from-crontab /etc/crontab --system work\n\nWhat of a crontab cannot be turned into a task is a comment at its place and a line on standard error, and the exit\ncode is then 1; the file is written all the same."
+    )]
     Init(Init),
     /// Check the configuration: every problem with its place and a hint
     Check,
@@ -103,6 +108,11 @@ pub enum Command {
     Transform(Box<Transform>),
     /// Call URLs at once, politely, and keep the answers, without a configuration
     Fetch(Box<Fetch>),
+    /// Print what a period came to: totals, tasks, slowest jobs, newest failures
+    #[command(
+        after_help = "Examples:\n  shiftboss report\n  shiftboss report --period 7d --format html -o week.html\n  shiftboss report --json | jq .totals"
+    )]
+    Report(Report),
     /// Check what the program needs from this machine
     Doctor,
     /// Print a completion script for a shell
@@ -219,6 +229,12 @@ pub struct Init {
     /// The folder to write into
     #[arg(value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
+    /// Turn this crontab into tasks; `-`: standard input. Exit code 1 if something was left out
+    #[arg(long, value_name = "FILE")]
+    pub from_crontab: Option<PathBuf>,
+    /// With --from-crontab: its lines name a user, as in /etc/crontab [default: told from the file]
+    #[arg(long, requires = "from_crontab")]
+    pub system: bool,
 }
 
 /// `run`

@@ -3,14 +3,9 @@
 
 use crate::clock::parse_rfc3339;
 use crate::model::Millis;
-pub use crate::model::text::{count, counted as plural, size as bytes, span as duration};
+pub use crate::model::figure::{duration, millis, size as bytes};
+pub use crate::model::text::{count, counted as plural};
 use std::time::Duration;
-
-/// The same for a number of milliseconds.
-#[must_use]
-pub fn millis(ms: u64) -> String {
-    duration(Duration::from_millis(ms))
-}
 
 /// The largest unit alone: `3s`, `2m`, `4d`.
 #[must_use]

@@ -4,6 +4,7 @@ use super::human;
 use super::line::{Line, Style};
 use super::out::Out;
 use super::table::{Align, Table};
+use crate::config::crontab::Imported;
 use crate::config::{Config, Created};
 use crate::error::{Exit, Fatal, Problems};
 use crate::model::{Trigger, text};
@@ -86,6 +87,46 @@ pub fn init(created: &Created, out: &mut Out) -> Result<Exit, Fatal> {
     out.blank();
     out.line(format!("next: cd {} && shiftboss, and drop a file into a watched folder", text::path(dir)));
     out.finish().map(|()| Exit::Ok)
+}
+
+/// Says what became of a crontab: on standard error what was left out and what is different.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn imported(
+    created: &Created,
+    imported: &Imported,
+    problems: Option<&Problems>,
+    out: &mut Out,
+) -> Result<Exit, Fatal> {
+    let left_out = imported.left_out();
+    let exit = if left_out > 0 || problems.is_some() { Exit::Failed } else { Exit::Ok };
+    if out.is_json() {
+        let remarks: Vec<Value> = imported
+            .remarks
+            .iter()
+            .map(|r| json!({ "line": r.line, "text": r.text, "left_out": r.left_out }))
+            .collect();
+        let problems = problems.map(spelled).unwrap_or_default();
+        out.json(&json!({
+            "config": text::path(&created.config), "tasks": imported.tasks, "left_out": left_out, "remarks": remarks,
+            "problems": problems,
+        }));
+        return out.finish().map(|()| exit);
+    }
+    let tasks = human::plural(imported.tasks.len() as u64, "task");
+    out.line(Line::from("wrote ").and(Style::Strong, text::path(&created.config)).text(format!(", {tasks}")));
+    for remark in &imported.remarks {
+        let (style, word) = if remark.left_out { (Style::Warn, "left out") } else { (Style::Dim, "note") };
+        out.remark(Line::of(style, word).text(format!(": line {}: {}", remark.line, remark.text)));
+    }
+    if let Some(problems) = problems {
+        let count = human::plural(problems.list.len() as u64, "problem");
+        out.remark(Line::of(Style::Warn, "to mend").text(format!(": {count} of the new file, see `shiftboss check`")));
+    }
+    out.blank();
+    out.line("next: read it, shiftboss check, and take the lines out of the crontab before shiftboss starts them too");
+    out.finish().map(|()| exit)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! uncommented.
 
 use super::{Config, find, parse};
-use crate::error::{Exit, Fatal};
+use crate::error::{Exit, Fatal, Problems};
 use crate::model::action::Kind;
 use crate::model::{Template, text};
 use std::collections::BTreeSet;
@@ -30,13 +30,37 @@ pub struct Created {
 /// # Errors
 /// Exit code 1: there is such a file already, or something cannot be written.
 pub fn init(dir: &Path, kinds: &[&dyn Kind]) -> Result<Created, Fatal> {
+    let path = place(dir)?;
+    let config = parse(&path, EXAMPLE, kinds).map_err(Fatal::config)?;
+    write_new(&path, EXAMPLE)?;
+    Ok(Created { folders: make_folders(&config)?, config: path })
+}
+
+/// The same with another text: one that was made from something else, and so is written even if it is not right, for
+/// somebody to mend it. Answers what is wrong with it.
+///
+/// # Errors
+/// Exit code 1: there is such a file already, or something cannot be written.
+pub fn init_from(dir: &Path, content: &str, kinds: &[&dyn Kind]) -> Result<(Created, Option<Problems>), Fatal> {
+    let path = place(dir)?;
+    write_new(&path, content)?;
+    match parse(&path, content, kinds) {
+        Ok(config) => Ok((Created { folders: make_folders(&config)?, config: path }, None)),
+        Err(problems) => Ok((Created { config: path, folders: Vec::new() }, Some(problems))),
+    }
+}
+
+/// The file in a folder, which is made.
+fn place(dir: &Path) -> Result<PathBuf, Fatal> {
     std::fs::create_dir_all(dir).map_err(|e| Fatal::io("create the folder", dir, &e))?;
     let dir = dir.canonicalize().map_err(|e| Fatal::io("find the folder", dir, &e))?;
-    let path = dir.join(find::NAME);
-    let config = parse(&path, EXAMPLE, kinds).map_err(Fatal::config)?;
-    write_new(&path)?;
+    Ok(dir.join(find::NAME))
+}
+
+/// Makes the folders that are not there.
+fn make_folders(config: &Config) -> Result<Vec<PathBuf>, Fatal> {
     let mut folders = Vec::new();
-    for (folder, mode) in folders_of(&config) {
+    for (folder, mode) in folders_of(config) {
         if folder.is_dir() {
             continue;
         }
@@ -47,10 +71,10 @@ pub fn init(dir: &Path, kinds: &[&dyn Kind]) -> Result<Created, Fatal> {
             .map_err(|e| Fatal::io("create the folder", &folder, &e))?;
         folders.push(folder);
     }
-    Ok(Created { config: path, folders })
+    Ok(folders)
 }
 
-fn write_new(path: &Path) -> Result<(), Fatal> {
+fn write_new(path: &Path, content: &str) -> Result<(), Fatal> {
     // Not writable by others whatever the umask is: `load` would refuse the file.
     let file = File::options().write(true).create_new(true).mode(0o644).open(path);
     let mut file = file.map_err(|error| match error.kind() {
@@ -60,7 +84,7 @@ fn write_new(path: &Path) -> Result<(), Fatal> {
         }
         _ => Fatal::io("write", path, &error),
     })?;
-    let written = file.write_all(EXAMPLE.as_bytes()).and_then(|()| file.sync_all());
+    let written = file.write_all(content.as_bytes()).and_then(|()| file.sync_all());
     written.map_err(|error| {
         // Half a file would stand in the way of the next try.
         let _ = std::fs::remove_file(path);

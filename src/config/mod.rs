@@ -7,6 +7,7 @@
 //! Reading order: `raw` (text to tree), `supervisor`, `files` and `task` (tree to settings), `relations` (what only
 //! shows when tasks are seen together).
 
+pub mod crontab;
 mod files;
 mod find;
 mod init;
@@ -23,7 +24,7 @@ mod when;
 
 pub use files::IGNORED;
 pub use find::{find, load};
-pub use init::{Created, EXAMPLE, init};
+pub use init::{Created, EXAMPLE, init, init_from};
 pub use locate::socket_despite;
 pub use relations::ROOTS_MAX;
 pub use supervisor::{Keep, LogPolicy, Retention};

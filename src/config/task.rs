@@ -23,7 +23,7 @@ pub const NAME_MAX: usize = 64;
 /// Triggers of this version.
 const TRIGGERS: [&str; 4] = ["watch", "schedule", "after", "manual"];
 /// Keys that a later version may know, by what they are.
-const LATER_ACTIONS: [&str; 2] = ["backup", "report"];
+const LATER_ACTIONS: [&str; 1] = ["backup"];
 
 /// What a task takes from the rest of the file.
 pub(super) struct Defaults<'a> {

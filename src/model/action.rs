@@ -4,8 +4,9 @@
 mod desk;
 pub mod network;
 
-pub use desk::{ChildExit, ChildSpec, Desk, Grant, OUTPUT_BUSY, OnExists, Resume};
+pub use desk::{ChildExit, ChildSpec, Desk, Grant, OUTPUT_BUSY, OnExists, Resume, Surroundings};
 
+use super::tree::Spanned;
 use super::{Block, Detail, Failure, JobId, Millis, RunId, Template, Vars};
 use network::{Call, Item};
 use std::ffi::OsString;
@@ -32,6 +33,16 @@ pub trait Action: Send + Sync + fmt::Debug + 'static {
 
     /// Prepares the work of one attempt. Called on the runtime's loop: must not block.
     fn work(self: Arc<Self>, order: JobOrder) -> Work;
+
+    /// Whether it writes into the folder `[files] archive`, beside its [`Action::outputs`].
+    fn uses_archive(&self) -> bool {
+        false
+    }
+
+    /// The alert channels that it sends to, and where each is named.
+    fn channels(&self) -> &[Spanned<String>] {
+        &[]
+    }
 
     /// What its jobs wait for.
     fn waits_for(&self) -> WaitsFor {

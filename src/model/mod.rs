@@ -5,11 +5,13 @@
 
 pub mod action;
 pub mod alert;
+pub mod anomaly;
 pub mod block;
 pub mod complaint;
 pub mod condition;
 pub mod crash;
 pub mod failure;
+pub mod figure;
 pub mod filter;
 pub mod ids;
 pub mod job;
@@ -22,6 +24,7 @@ pub mod schedule;
 pub mod secret;
 mod size;
 pub mod state;
+pub mod statistics;
 pub mod task;
 pub mod template;
 pub mod text;

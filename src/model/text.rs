@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Duration;
 
 /// Whether a character may reach a terminal as it is. Controls (C0, DEL, C1), bidirectional overrides, zero-width
 /// characters and line separators may not: they move the cursor, reorder text or hide it.
@@ -93,41 +92,6 @@ pub fn count(n: u64) -> String {
 #[must_use]
 pub fn counted(n: u64, one: &str) -> String {
     format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
-}
-
-/// `4.2 KiB`
-#[must_use]
-pub fn size(n: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if n < 1024 {
-        return format!("{n} B");
-    }
-    let mut value = n as f64 / 1024.0;
-    let mut unit = 0;
-    // 1023.95 and above would read as 1024.0.
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
-
-/// `312 ms`, `12.4 s`, `2m 14s`, `3h 57m`, `4d 2h`
-#[must_use]
-pub fn span(d: Duration) -> String {
-    let (ms, s) = (d.as_millis(), d.as_secs());
-    if ms < 1000 {
-        format!("{ms} ms")
-    } else if s < 60 {
-        // Cut, not rounded: 59.96 s is not yet a minute.
-        format!("{}.{} s", s, ms % 1000 / 100)
-    } else if s < 3600 {
-        format!("{}m {}s", s / 60, s % 60)
-    } else if s < 86_400 {
-        format!("{}h {}m", s / 3600, s % 3600 / 60)
-    } else {
-        format!("{}d {}h", s / 86_400, s % 86_400 / 3600)
-    }
 }
 
 /// The part of a message that stays the same from one failure to the next: numbers become `#`, quoted values `"…"`.

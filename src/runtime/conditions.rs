@@ -4,7 +4,7 @@ use super::shared::Shared;
 use crate::clock;
 use crate::model::action::{ChildSpec, Desk};
 use crate::model::condition::{self, Condition, History};
-use crate::model::{Failure, Millis, Task, text};
+use crate::model::{Failure, Millis, Task, figure, text};
 use nix::sys::statvfs::statvfs;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -31,7 +31,7 @@ fn says_no(shared: &Shared, task: &Task, desk: &dyn Desk, condition: &Condition)
         Condition::NoSuccessWithin(time) => {
             let last = shared.store.queries().last_success(&task.name).map_err(|e| unread(&e))?;
             last.filter(|(at, _)| now.since(*at) < *time).map(|(at, run)| {
-                let ago = text::span(now.since(at));
+                let ago = figure::duration(now.since(at));
                 format!("it succeeded {ago} ago (run {run}), which is within {}", humantime::format_duration(*time))
             })
         }
@@ -48,9 +48,9 @@ fn says_no(shared: &Shared, task: &Task, desk: &dyn Desk, condition: &Condition)
             (free <= *bytes).then(|| {
                 format!(
                     "{} are free on the disk of {}, asked are {}",
-                    text::size(free),
+                    figure::size(free),
                     text::path(path),
-                    text::size(*bytes)
+                    figure::size(*bytes)
                 )
             })
         }
@@ -89,7 +89,7 @@ fn older(path: &Path, age: Duration, now: Millis) -> Result<Option<String>, Fail
     };
     // A file from the future is new.
     let is = (UNIX_EPOCH + now.since(Millis(0))).duration_since(found).unwrap_or_default();
-    Ok((is > age).then(|| format!("{} was changed {} ago", text::path(path), text::span(is))))
+    Ok((is > age).then(|| format!("{} was changed {} ago", text::path(path), figure::duration(is))))
 }
 
 fn command(shared: &Shared, desk: &dyn Desk, program: &str, args: &[String]) -> Result<Option<String>, Failure> {

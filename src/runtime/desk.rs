@@ -13,10 +13,13 @@ use crate::files::reserve::{self, Reservation, Taken};
 use crate::model::action::network::{AnswerCache, Hosts};
 use crate::model::action::{
     BoxFuture, ChildExit, ChildSpec, Desk, Grant, Level, OUTPUT_BUSY, OnExists, OutputFile, Progress, Resume, Stop,
+    Surroundings,
 };
 use crate::model::job::Claimed;
+use crate::model::ledger::StoreError;
 use crate::model::ports::Spawner;
-use crate::model::{Failure, Secret, crash, text};
+use crate::model::statistics::Statistics;
+use crate::model::{Failure, Millis, Secret, crash, text};
 use std::borrow::Cow;
 use std::cmp::Ordering as CmpOrdering;
 use std::ffi::OsString;
@@ -297,6 +300,29 @@ impl Desk for JobDesk {
             ended
         })
     }
+
+    fn statistics(&self, from: Millis, to: Millis) -> Result<Statistics, Failure> {
+        self.shared.store.queries().statistics(from, to).map_err(|e| unread(&e))
+    }
+
+    fn last_success(&self) -> Result<Option<Millis>, Failure> {
+        let Claimed { task, run, .. } = &self.claimed;
+        self.shared.store.queries().success_before(task, *run).map_err(|e| unread(&e))
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        let config = self.shared.config.load();
+        Surroundings {
+            archive: Some(config.archive.clone()),
+            folders: super::folders::named(&config),
+            timezone: config.task(&self.claimed.task).map(|task| task.timezone),
+        }
+    }
+}
+
+/// What is said where the history could not be read: later it may be.
+fn unread(error: &StoreError) -> Failure {
+    Failure::transient("history", format!("cannot read the history: {error}"))
 }
 
 /// Lines of one program that go to the common log, so that a flood does not wash away what others said. All of its

@@ -23,6 +23,19 @@ pub fn ours(config: &Config) -> Vec<PathBuf> {
     out
 }
 
+/// Every folder that a configuration names, each once, in its order: what lands, what became of it, and what we keep.
+#[must_use]
+pub fn named(config: &Config) -> Vec<PathBuf> {
+    let mut out: Vec<PathBuf> = config.roots().into_iter().map(Path::to_owned).collect();
+    let templates = config.tasks.iter().flat_map(|t| [&t.processed, &t.failed]);
+    let templates = [&config.processed, &config.failed].into_iter().chain(templates);
+    out.extend(templates.map(|template| fixed(&config.base, template)));
+    out.extend([config.archive.clone(), config.data_dir.clone()]);
+    let mut seen = std::collections::BTreeSet::new();
+    out.retain(|dir| seen.insert(dir.clone()));
+    out
+}
+
 /// The part of a template's path that is the same for every job.
 fn fixed(base: &Path, template: &Template) -> PathBuf {
     let prefix = template.fixed_prefix();

@@ -52,6 +52,7 @@ mod watching;
 mod why;
 mod worker;
 
+pub use folders::named as named_folders;
 pub use hosts::Gate;
 pub use network::NoAnswers;
 pub use operate::Operations;

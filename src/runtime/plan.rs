@@ -29,6 +29,9 @@ pub fn target_dirs(shared: &Shared, claimed: &Claimed) -> Vec<PathBuf> {
     let mut dirs: BTreeSet<PathBuf> = claimed.file.iter().map(|f| f.work_dir(claimed.job)).collect();
     let vars = worker::vars(shared, claimed, &task);
     let base = shared.config.load().base.clone();
+    if task.action.uses_archive() {
+        dirs.insert(shared.config.load().archive.clone());
+    }
     let outputs = if claimed.kind == JobKind::Plan { Vec::new() } else { task.action.outputs() };
     for template in outputs {
         for path in every_type(template, &vars, Template::expand_path) {

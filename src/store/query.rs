@@ -154,6 +154,15 @@ fn paused(conn: &Connection) -> rusqlite::Result<Option<(u32, Millis)>> {
     Ok(by.zip(at))
 }
 
+/// All jobs by state, from the kept counts.
+pub(super) fn all_counts(conn: &Connection) -> rusqlite::Result<Counts> {
+    let mut sum = Counts::default();
+    for counts in counts(conn)?.values() {
+        add(&mut sum, counts);
+    }
+    Ok(sum)
+}
+
 fn counts(conn: &Connection) -> rusqlite::Result<HashMap<i64, Counts>> {
     let mut out: HashMap<i64, Counts> = HashMap::new();
     let mut select = conn.prepare_cached("SELECT task, slot, n FROM count")?;

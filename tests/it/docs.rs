@@ -64,6 +64,9 @@ fn settings() -> BTreeSet<String> {
         [tasks.b]
         after = { tasks = ["a"], zzz = 1 }
         command = { program = "x", zzz = 1, exit = { zzz = 1 } }
+        [tasks.c]
+        manual = true
+        report = { zzz = 1 }
     "#;
     let problems = shiftboss::config::parse(Path::new("/srv/config.toml"), WRONG, KINDS).unwrap_err();
     let hints = problems.list.iter().filter_map(|p| p.hint.as_ref()?.strip_prefix("known here: "));

@@ -17,6 +17,7 @@ mod kill;
 mod places;
 mod proof;
 mod pty;
+mod report;
 mod schedule;
 mod support;
 mod tidy;

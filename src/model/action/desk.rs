@@ -5,7 +5,8 @@
 
 use super::network::{AnswerCache, Hosts};
 use super::{BoxFuture, Level, OutputFile, Progress, Stop};
-use crate::model::{Failure, Secret};
+use crate::model::statistics::Statistics;
+use crate::model::{Failure, Millis, Secret, alert};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -137,6 +138,41 @@ pub trait Desk: Send + Sync {
 
     /// Runs a child process to its end; see [`ChildSpec`].
     fn child(&self, spec: ChildSpec) -> BoxFuture<Result<ChildExit, Failure>>;
+
+    /// What happened from one time, included, to another, not included. Blocks.
+    fn statistics(&self, from: Millis, to: Millis) -> Result<Statistics, Failure> {
+        let _ = (from, to);
+        Err(Failure::permanent("no_statistics", "there is no history to make statistics of"))
+    }
+
+    /// For when the last run of the attempt's task was planned that succeeded; none if there is none. Blocks.
+    fn last_success(&self) -> Result<Option<Millis>, Failure> {
+        Ok(None)
+    }
+
+    /// What there is around the attempt.
+    fn surroundings(&self) -> Surroundings {
+        Surroundings::default()
+    }
+
+    /// Hands a message to an alert channel; returns when it is durable. A second message with the same key is the same
+    /// message, so that an attempt that is repeated tells nothing twice. Blocks.
+    fn tell(&self, channel: &str, key: &str, message: alert::Message) -> Result<(), Failure> {
+        let _ = (key, message);
+        let channel = crate::model::block::shown(channel);
+        Err(Failure::permanent("no_channel", format!("there are no alert channels here: {channel}")))
+    }
+}
+
+/// What an attempt may know of the supervisor that it runs in.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The folder for reports.
+    pub archive: Option<PathBuf>,
+    /// The folders that the configuration names: watched ones, those for originals, the archive and the data.
+    pub folders: Vec<PathBuf>,
+    /// The zone of the attempt's task.
+    pub timezone: Option<chrono_tz::Tz>,
 }
 
 impl dyn Desk + '_ {

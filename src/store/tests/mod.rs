@@ -19,6 +19,7 @@ mod rng;
 mod scale;
 mod simulation;
 mod slots;
+mod statistics;
 
 use super::Store;
 use crate::model::job::{Claimed, Facts, Landed, Move, MoveKind};

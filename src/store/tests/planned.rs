@@ -198,3 +198,17 @@ fn closed_hosts_are_remembered_until_their_time() {
     ok(store.close_lane(closed(50), Millis(60)));
     assert_eq!(ok(store.closed_lanes(Millis(0))), [], "a time that has passed forgets it");
 }
+
+#[test]
+fn a_plan_is_no_job_of_a_period() {
+    let (_dir, store) = planned_store();
+    start(&store);
+    let plan = claim_of(&store, 1, &[]).0.remove(0);
+    expand(&store, &plan, 0, vec![item("a.example.com", 1), item("a.example.com", 2)]);
+    end(&store, &plan, bare(Outcome::Succeeded, None));
+    for job in claim_of(&store, 9, &[]).0 {
+        end(&store, &job, bare(Outcome::Succeeded, None));
+    }
+    let s = store.queries().statistics(Millis(0), Millis(1000)).unwrap();
+    assert_eq!((s.totals.processed, s.types.len(), s.types[0].name.as_str()), (2, 1, "URL"));
+}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::Filter;
-use crate::store::{claim, land, prune, read_jobs, recover, select, slots, txn};
+use crate::store::{claim, land, prune, read_jobs, recover, select, slots, statistics, txn};
 
 /// The steps of SQLite's plan for a statement.
 fn plan(store: &Store, sql: &str) -> Vec<String> {
@@ -103,4 +103,13 @@ fn a_selection_of_a_state_or_a_task_is_counted_by_an_index() {
         let page = format!("SELECT j.id FROM job j WHERE {} AND j.rev <= ? AND j.id > ? ORDER BY j.id LIMIT ?", c.sql);
         never_scans(&store, text, &page, text == "task:a");
     }
+}
+
+#[test]
+fn statistics_look_at_the_jobs_of_their_period_alone() {
+    let (_dir, store) = store();
+    never_scans(&store, "what was over", &statistics::over_sql(), false);
+    never_scans(&store, "what is kept in failed/", &statistics::kept_sql(), false);
+    never_scans(&store, "the newest runs of a task", statistics::NEWEST_RUNS, false);
+    never_scans(&store, "the sums of a run", statistics::RUN_SUMS, false);
 }
