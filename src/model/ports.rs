@@ -2,7 +2,8 @@
 
 use super::action::{BoxFuture, Level};
 use super::view::{
-    Done, InputView, JobDetail, JobsPage, LogsPage, Paused, Selection, Status, Tick, Triggered, WhyView,
+    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Selection, Status, Tick,
+    Triggered, WhyView,
 };
 use super::{Filter, JobId, SelectionId};
 use std::fmt;
@@ -97,6 +98,14 @@ pub trait Reader: Send + Sync {
     fn file(&self, path: PathBuf) -> Answer<JobsPage>;
     /// A page of the log.
     fn logs(&self, query: LogsQuery) -> Answer<LogsPage>;
+    /// The tasks with a schedule: their next times and last runs. Without a calendar there are none.
+    fn schedules(&self) -> Answer<SchedulesPage> {
+        Box::pin(std::future::ready(Ok(SchedulesPage::default())))
+    }
+    /// What is open, the channels and the newest messages. Without channels there is nothing.
+    fn alerts(&self) -> Answer<AlertsView> {
+        Box::pin(std::future::ready(Ok(AlertsView::default())))
+    }
     /// The newest tick, and a way to wait for the next one.
     fn ticks(&self) -> Box<dyn Ticks>;
 }
