@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_page_is_asked_for_once_and_then_as_often_as_it_matters() {
         let mut held = Held::<AlertsView>::default();
-        let at = |s| Millis(s * 1000);
+        let at = |s: i64| Millis(s * 1000);
         assert!(held.want((1, 1), true, at(100)));
         assert!(!held.want((2, 1), true, at(200)), "an answer is awaited");
         held.answer(Ok(Box::default()));
