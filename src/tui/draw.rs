@@ -247,7 +247,7 @@ fn footer(app: &App, area: Rect, buf: &mut Buffer) {
             ],
             PaneId::Hosts => &[Action::Open, Action::Zoom, Action::Filter, Action::Trigger, Action::Back],
             PaneId::Schedules => {
-                &[Action::Trigger, Action::Pause, Action::Open, Action::JobLogs, Action::AlertsView, Action::Back]
+                &[Action::Open, Action::Trigger, Action::Pause, Action::JobLogs, Action::AlertsView, Action::Back]
             }
             PaneId::Alerts => {
                 &[Action::Open, Action::RetryAll, Action::Trigger, Action::JobLogs, Action::Pause, Action::Back]

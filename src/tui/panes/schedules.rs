@@ -21,11 +21,13 @@ pub struct Schedules;
 /// From this height on, list and details stand below each other.
 const SPLIT_MIN: u16 = 28;
 /// Lines of the details there, and least lines of the list.
-const DETAILS: u16 = 17;
+const DETAILS: u16 = 18;
 /// Columns before a reason: below the task.
 const REASON_INDENT: usize = 11;
 /// Widest column of task names.
 const TASK_MAX: usize = 20;
+/// Number of the column of times.
+const TIMES: usize = 2;
 /// Durations in the list.
 const FEW: usize = 5;
 
@@ -56,7 +58,8 @@ impl Pane for Schedules {
                 let most = area.height - DETAILS;
                 let list = u16::try_from(rows + 1).unwrap_or(most).min(most);
                 draw_list(app, Rect { height: list, ..area }, buf);
-                let below = Rect { y: area.y + list, height: area.height - list, ..area };
+                let above = (list + 1).min(most);
+                let below = Rect { y: area.y + above, height: area.height - above, ..area };
                 details::draw(app, below, true, buf);
             }
             (false, true) => details::draw(app, area, false, buf),
@@ -99,7 +102,7 @@ fn draw_list(app: &App, area: Rect, buf: &mut Buffer) {
         if at >= usize::from(area.height) {
             break;
         }
-        put(buf, area, at, table::row(&columns, &cells(app, schedule), theme.glyphs));
+        put(buf, area, at, table::row(&columns, &cells(app, schedule, &columns), theme.glyphs));
         if let Some((why, meaning)) = reason(schedule) {
             let line = text::fit(&why, width.saturating_sub(REASON_INDENT), theme.glyphs);
             let indent = Span::raw(" ".repeat(REASON_INDENT));
@@ -157,7 +160,7 @@ fn columns(app: &App, width: usize) -> Vec<(usize, Column)> {
             Column { title: "TASK", width: task, right: false, rank: 0 },
             Column { title: "TIMES", width: 0, right: false, rank: 5 },
             Column { title: "LAST", width: 5, right: true, rank: 4 },
-            Column { title: "LAST 5", width: 6, right: false, rank: 7 },
+            Column { title: "LAST5", width: 5, right: false, rank: 7 },
             Column { title: "TOOK", width: 6, right: true, rank: 8 },
             Column { title: "NEXT", width: 9, right: false, rank: 3 },
             Column { title: "IN", width: 6, right: true, rank: 2 },
@@ -167,7 +170,7 @@ fn columns(app: &App, width: usize) -> Vec<(usize, Column)> {
     )
 }
 
-fn cells(app: &App, schedule: &ScheduleView) -> [(String, Style); 9] {
+fn cells(app: &App, schedule: &ScheduleView, columns: &[(usize, Column)]) -> [(String, Style); 9] {
     let theme = &app.theme;
     let (quiet, plain) = (theme.style(Meaning::Dim), theme.style(Meaning::Plain));
     let (sign, word, meaning) = standing(schedule, theme);
@@ -178,7 +181,7 @@ fn cells(app: &App, schedule: &ScheduleView) -> [(String, Style); 9] {
     [
         (format!("{sign} {word}"), theme.style(meaning)),
         (schedule.task.clone(), theme.style(Meaning::Strong)),
-        (schedule.plain.clone(), quiet),
+        (plainly(schedule, columns), quiet),
         last.map_or_else(
             || ("-".to_owned(), quiet),
             |run| {
@@ -197,6 +200,13 @@ fn cells(app: &App, schedule: &ScheduleView) -> [(String, Style); 9] {
         },
         (zone, quiet),
     ]
+}
+
+/// The times in words; where there is little room, what goes without saying is left out.
+fn plainly(schedule: &ScheduleView, columns: &[(usize, Column)]) -> String {
+    let width = columns.iter().find(|(i, _)| *i == TIMES).map_or(0, |(_, c)| c.width);
+    let short = schedule.plain.strip_prefix("every day ").filter(|_| text::width(&schedule.plain) > width);
+    short.unwrap_or(&schedule.plain).to_owned()
 }
 
 /// Time left to a planned start.

@@ -7,16 +7,17 @@ use crate::model::view::{AlertsView, SchedulesPage, Selection};
 use crate::model::{Filter, SelectionId};
 use crate::tui::msg::{Cmd, LogScope, Msg, Verb};
 use crate::tui::panes::PaneId;
-use crate::tui::theme::Depth;
+use crate::tui::theme::{Depth, Theme};
+use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::style::{Color, Modifier};
 
 /// A server with schedules and alerts.
 fn plan(b: &mut Bench) {
     (b.schedules, b.alerts) = (schedules(), alerts());
     b.send(Msg::Status(Box::new(planned_status())));
-    b.wait(5_000);
+    b.send(Msg::Schedules(Ok(Box::new(schedules()))));
+    b.send(Msg::Alerts(Ok(Box::new(alerts()))));
     b.answer();
-    // Back to the moment of the other screens.
-    b.wait(-5_000);
 }
 
 fn bench(width: u16, height: u16) -> Bench {
@@ -220,7 +221,9 @@ fn times_are_told_in_the_zone_of_the_task_and_here() {
 #[test]
 fn a_cause_leads_to_its_job_and_all_of_it_is_retried() {
     let mut b = bench(80, 24);
-    b.keys("8 enter");
+    b.keys("8");
+    b.answer();
+    b.keys("enter");
     assert_eq!(notice(&b), "it is no job that failed");
     b.keys("R");
     assert_eq!(notice(&b), "no cause of failed jobs is under the cursor");
@@ -240,7 +243,9 @@ fn a_cause_leads_to_its_job_and_all_of_it_is_retried() {
 #[test]
 fn a_channel_is_tried_and_every_line_can_be_reached() {
     let mut b = bench(80, 24);
-    b.keys("8 j j j t");
+    b.keys("8");
+    b.answer();
+    b.keys("j j j t");
     assert!(b.screen().contains("send a test message on ops-mail?"), "{}", b.screen());
     b.keys("y");
     assert_eq!(b.taken(), [Cmd::Test("ops-mail".into())]);
@@ -256,17 +261,52 @@ fn a_channel_is_tried_and_every_line_can_be_reached() {
 }
 
 #[test]
+fn ascii_is_enough_and_the_cursor_is_seen_without_colour() {
+    for keys in ["4", "4 j", "8", "8 j"] {
+        let mut b = bench(120, 36);
+        b.app.theme = Theme::new(Depth::Mono, false);
+        b.keys(keys);
+        b.answer();
+        let is_theirs = |c: &char| c.is_ascii() || *c == '…' || ('가'..='힣').contains(c);
+        let foreign: Vec<char> = b.screen().chars().filter(|c| !is_theirs(c)).collect();
+        assert!(foreign.is_empty(), "{keys}: {foreign:?}");
+        let buf = b.buffer();
+        assert!(buf.content().iter().all(|c| c.fg == Color::Reset && c.bg == Color::Reset), "{keys}");
+        let reversed = (0..36).filter(|y| buf[(20, *y)].modifier.contains(Modifier::REVERSED)).count();
+        assert_eq!(reversed, 2, "{keys}: a row and its reason\n{}", b.screen());
+    }
+}
+
+#[test]
+fn what_is_clicked_is_under_the_cursor() {
+    let click = |row| {
+        let kind = MouseEventKind::Down(MouseButton::Left);
+        Msg::Mouse(MouseEvent { kind, column: 20, row, modifiers: KeyModifiers::NONE })
+    };
+    for (width, height) in [(120, 36), (80, 24)] {
+        let mut b = bench(width, height);
+        for (keys, words) in [("4", "poll-prices"), ("8", "disk_low"), ("8", "pager.example.com")] {
+            b.keys(keys);
+            b.answer();
+            let screen = b.screen();
+            let row = screen.lines().position(|l| l.contains(words)).unwrap();
+            b.send(click(u16::try_from(row).unwrap()));
+            let buf = b.buffer();
+            assert!(buf[(20, u16::try_from(row).unwrap())].modifier.contains(Modifier::REVERSED), "{words}:\n{screen}");
+        }
+    }
+}
+
+#[test]
 fn tab_steps_over_what_is_empty() {
     let mut b = Bench::busy(80, 24, Depth::Mono);
     b.keys("backtab");
     assert_eq!(b.app.focus, PaneId::System);
     let mut b = bench(80, 24);
     b.keys("backtab");
-    assert_eq!(b.app.focus, PaneId::Schedules, "alerts were not looked at yet");
-    b.keys("8");
-    b.answer();
-    b.keys("1 backtab");
     assert_eq!(b.app.focus, PaneId::Alerts);
+    b.keys("backtab");
+    assert_eq!(b.app.focus, PaneId::Schedules);
     b.keys("esc");
     assert!(b.app.is_at_top());
 }

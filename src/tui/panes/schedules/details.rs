@@ -16,24 +16,34 @@ const LABEL: usize = 8;
 /// Columns of one run on the timeline, where there is room, and where there is not.
 const CELL: (usize, usize) = (2, 1);
 
+/// Parts that an empty line stands between, where there is room.
+const SECTIONS: usize = 3;
+
 type Spans = Vec<Span<'static>>;
 
 /// Draws the schedule under the cursor; `ruled`: below a line, where something else stands above.
 pub fn draw(app: &App, area: Rect, ruled: bool, buf: &mut Buffer) {
     let Some(schedule) = app.schedules.selected() else { return };
     let width = usize::from(area.width);
-    let mut lines = vec![title(app, schedule, width, ruled)];
-    lines.extend(overdue(app, schedule, width));
-    lines.push(times(app, schedule, width));
-    let end = [next(app, schedule, width), followers(app, schedule, width)].concat();
+    let mut head = vec![title(app, schedule, width, ruled)];
+    head.extend(overdue(app, schedule, width));
+    head.extend(times(app, schedule, width));
     let past = timeline(app, schedule, width);
-    // The times and what follows are always there; the reasons take what is left.
-    let room = usize::from(area.height).saturating_sub(lines.len() + past.len() + end.len());
-    lines.extend(past);
-    lines.extend(reasons(app, schedule, width, room));
-    lines.extend(end);
-    for (row, line) in lines.into_iter().enumerate() {
-        put(buf, area, row, line);
+    let next = next(app, schedule, width);
+    let then = followers(app, schedule, width);
+    // The times and what follows are always there; the reasons take what is left, and empty lines what they leave.
+    let height = usize::from(area.height);
+    let room = height.saturating_sub(head.len() + past.len() + next.len() + then.len());
+    let reasons = reasons(app, schedule, width, room);
+    let is_loose = reasons.len() + SECTIONS <= room;
+    let past = [past, reasons].concat();
+    let mut at = 0;
+    for (section, lines) in [head, past, next, then].into_iter().enumerate() {
+        at += usize::from(is_loose && section > 0);
+        for line in lines {
+            put(buf, area, at, line);
+            at += 1;
+        }
     }
 }
 
@@ -66,27 +76,24 @@ fn overdue(app: &App, schedule: &ScheduleView, width: usize) -> Vec<Spans> {
     lines.map(|(row, line)| vec![named(row), Span::styled(line, theme.style(Meaning::Failed))]).collect()
 }
 
-/// `times   every day at 02:30 · 30 2 * * * · Europe/Berlin · last success 26h ago · paused`
-fn times(app: &App, schedule: &ScheduleView, width: usize) -> Spans {
+/// `times   every day at 02:30 · 30 2 * * * · Europe/Berlin`, and below it `success 26h ago · paused`
+fn times(app: &App, schedule: &ScheduleView, width: usize) -> Vec<Spans> {
     let theme = &app.theme;
+    let room = width.saturating_sub(LABEL);
     let dot = format!(" {} ", theme.glyphs.dot);
-    let success = match schedule.last_success.as_ref().and_then(|at| time::between(at, app.now())) {
-        Some(ms) => format!("last success {} ago", time::age(ms)),
-        None => "no success yet".to_owned(),
-    };
-    let all = [schedule.plain.as_str(), &schedule.source, &schedule.timezone, &success];
-    let mut facts: Vec<&str> = all.into_iter().filter(|f| !f.is_empty()).collect();
+    let mut facts = vec![schedule.plain.as_str(), &schedule.source, &schedule.timezone];
+    facts.retain(|f| !f.is_empty());
     facts.dedup();
-    let facts = facts.join(&dot);
-    let mut spans = vec![label(app, "times")];
-    let paused = format!("paused, p resumes{dot}");
-    let mut room = width.saturating_sub(LABEL);
+    let line = text::fit(&facts.join(&dot), room, theme.glyphs);
+    let success = match schedule.last_success.as_ref().and_then(|at| time::between(at, app.now())) {
+        Some(ms) => format!("{} ago", time::age(ms)),
+        None => "never yet".to_owned(),
+    };
+    let mut state = vec![label(app, "success"), Span::styled(success, theme.style(Meaning::Plain))];
     if schedule.paused {
-        room = room.saturating_sub(text::width(&paused));
-        spans.push(Span::styled(paused, theme.style(Meaning::Attention)));
+        state.push(Span::styled(format!("{dot}paused, p resumes"), theme.style(Meaning::Attention)));
     }
-    spans.push(Span::styled(text::fit(&facts, room, theme.glyphs), theme.style(Meaning::Plain)));
-    spans
+    vec![vec![label(app, "times"), Span::styled(line, theme.style(Meaning::Plain))], state]
 }
 
 /// The last runs, one column for each, the newest at the right; how long each took stands below it.
