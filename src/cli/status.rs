@@ -157,15 +157,12 @@ fn tasks(tasks: &[TaskView], out: &mut Out) {
     table.print(out);
 }
 
-/// What is overdue, and what runs next, on a line each.
+/// What is overdue and what runs next, on one line; `next` says why and when.
 fn schedules(page: &SchedulesPage, out: &mut Out) {
-    let mut late = page.schedules.iter().filter_map(|s| Some((s, s.overdue.as_ref()?)));
-    if let Some((schedule, why)) = late.next() {
-        let more = match late.count() {
-            0 => String::new(),
-            n => format!(", and {n} more: see `shiftboss next`"),
-        };
-        out.line(Line::of(Style::Bad, format!("X {} is overdue: {why}{more}", schedule.task)));
+    let mut line = Line::new();
+    let late: Vec<&str> = page.schedules.iter().filter(|s| s.overdue.is_some()).map(|s| s.task.as_str()).collect();
+    if !late.is_empty() {
+        line.push(Style::Bad, format!("overdue: {}   ", late.join(", ")));
     }
     let running = page.schedules.iter().filter(|s| !s.paused);
     let mut next: Vec<_> = running.filter_map(|s| Some((parse_rfc3339(s.next.first()?)?, &s.task))).collect();
@@ -173,7 +170,10 @@ fn schedules(page: &SchedulesPage, out: &mut Out) {
     let told = next.iter().take(NEXT_MAX);
     let told: Vec<_> = told.map(|(at, task)| format!("{task} in {}", human::short(at.since(out.now())))).collect();
     if !told.is_empty() {
-        out.line(Line::of(Style::Dim, "next: ").text(told.join(", ")));
+        line.push(Style::Plain, format!("next: {}", told.join(", ")));
+    }
+    if !line.is_empty() {
+        out.line(line);
     }
 }
 
