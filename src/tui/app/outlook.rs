@@ -8,7 +8,7 @@ use crate::tui::layers::{Intent, Layer, Prompt};
 use crate::tui::logbook::Tab;
 use crate::tui::msg::{Cmd, LogScope, Verb};
 use crate::tui::outlook::Item;
-use crate::tui::panes::{PaneId, schedules};
+use crate::tui::panes::{PaneId, alerts, schedules};
 
 impl App {
     /// Whether a task has a schedule.
@@ -89,6 +89,23 @@ impl App {
     pub(super) fn retry_cause(&mut self) -> Vec<Cmd> {
         let filter = self.alerts.cause().and_then(cause_filter);
         filter.map(|filter| self.act_on_all(Verb::Retry, filter)).unwrap_or_default()
+    }
+
+    /// Puts the cursor on what stands on a line of one of these panes.
+    pub(super) fn point_at(&mut self, pane: PaneId, line: usize) {
+        match pane {
+            PaneId::Schedules => {
+                if let Some(index) = schedules::row_at(self, line.saturating_sub(1)) {
+                    self.schedules.select(index);
+                }
+            }
+            PaneId::Alerts => {
+                if let Some(index) = alerts::row_at(self, line) {
+                    self.alerts.select(index);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Follows the log of the task under the cursor.

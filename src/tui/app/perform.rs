@@ -9,7 +9,7 @@ use crate::tui::keymap;
 use crate::tui::layers::{Answer, Layer};
 use crate::tui::logbook::Tab;
 use crate::tui::msg::{Cmd, LogScope, Verb};
-use crate::tui::panes::{PaneId, alerts, details, hosts, queue, schedules};
+use crate::tui::panes::{PaneId, details, hosts, queue};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use std::collections::BTreeMap;
 use tui_input::Input;
@@ -370,13 +370,7 @@ impl App {
                 let inside = layout.inside(area);
                 let line = usize::from(mouse.row.saturating_sub(inside.y));
                 if mouse.row > inside.y {
-                    match pane {
-                        PaneId::Schedules => {
-                            schedules::row_at(self, line - 1).into_iter().for_each(|i| self.schedules.select(i))
-                        }
-                        PaneId::Alerts => alerts::row_at(self, line).into_iter().for_each(|i| self.alerts.select(i)),
-                        _ => {}
-                    }
+                    self.point_at(pane, line);
                 }
                 // As it stands on the screen: with the focus the list may stand elsewhere.
                 if pane == PaneId::Hosts

@@ -72,7 +72,7 @@ impl Bench {
     /// Answers what was asked for as a server would, until nothing more is; other commands are left.
     pub fn answer(&mut self) {
         loop {
-            let asked = self.cmds.iter().position(|c| is_read(c));
+            let asked = self.cmds.iter().position(is_read);
             let Some(at) = asked else { return };
             match self.cmds.remove(at) {
                 Cmd::Jobs(request, _) => {

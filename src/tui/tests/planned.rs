@@ -202,8 +202,8 @@ pub fn hostile_schedule(words: &[String], n: u64) -> ScheduleView {
         id: i64::MIN,
         state: ["failed", "missed", "open", "skipped", "\x1b[2J"][i % 5].into(),
         reason: Some(word(i)),
-        planned_at: if i % 2 == 0 { word(i) } else { stamp(1, 2, 3) },
-        duration_ms: (i % 3 > 0).then_some(n),
+        planned_at: if i.is_multiple_of(2) { word(i) } else { stamp(1, 2, 3) },
+        duration_ms: (!i.is_multiple_of(3)).then_some(n),
         ok: n / 4,
         failed: n / 4,
         failed_job: Some(1),
@@ -217,8 +217,8 @@ pub fn hostile_schedule(words: &[String], n: u64) -> ScheduleView {
         next: vec![word(5), stamp(23, 0, 0), "9999-12-31T23:59:59Z".into(), "0000-01-01T00:00:00Z".into(), word(6)],
         last_success: Some(word(7)),
         runs: (0..usize::try_from(n % 40).unwrap()).map(past).collect(),
-        overdue: (n % 2 == 0).then(|| word(6)),
-        paused: n % 3 == 0,
+        overdue: n.is_multiple_of(2).then(|| word(6)),
+        paused: n.is_multiple_of(3),
         followers: words.to_vec(),
     }
 }
