@@ -146,6 +146,11 @@ pub enum Ask {
         after_help = "Examples:\n  shiftboss logs -f\n  shiftboss logs 18331\n  shiftboss logs --task orders --level error --search \"not a number\""
     )]
     Logs(Logs),
+    /// When tasks with a schedule run next
+    #[command(
+        after_help = "Examples:\n  shiftboss next\n  shiftboss next nightly-backup -n 5\n  shiftboss next --json | jq -r '.[0].at'"
+    )]
+    Next(Next),
     /// Put failed or waiting jobs back into the queue, with a fresh budget
     #[command(
         after_help = "Examples:\n  shiftboss retry 18331 18329\n  shiftboss retry --all-failed --task orders --search \"not a number\""
@@ -192,7 +197,13 @@ impl Ask {
     #[must_use]
     pub const fn needs(&self) -> Needs {
         match self {
-            Self::Status | Self::Jobs(_) | Self::Show(_) | Self::Why(_) | Self::File(_) | Self::Logs(_) => Needs::Read,
+            Self::Status
+            | Self::Jobs(_)
+            | Self::Show(_)
+            | Self::Why(_)
+            | Self::File(_)
+            | Self::Logs(_)
+            | Self::Next(_) => Needs::Read,
             Self::Retry(_) | Self::Skip(_) | Self::Cancel(_) | Self::Trigger(_) | Self::Pause(_) | Self::Resume(_) => {
                 Needs::Act
             }
@@ -327,6 +338,17 @@ pub struct Logs {
     /// The last N lines [default: all lines of a job, else 200]
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub lines: Option<u32>,
+}
+
+/// `next`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Next {
+    /// Only this task
+    #[arg(value_name = "TASK")]
+    pub task: Option<String>,
+    /// So many times of each task [default: 5 of one task, 1 of each of all]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..).map(usize::from))]
+    pub count: Option<usize>,
 }
 
 fn levels() -> impl TypedValueParser<Value = Level> {

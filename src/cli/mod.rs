@@ -17,6 +17,7 @@ pub mod human;
 pub mod jobs;
 pub mod line;
 pub mod logs;
+pub mod next;
 pub mod out;
 pub mod setup;
 pub mod show;
@@ -58,6 +59,7 @@ pub async fn dispatch(ask: &Ask, backend: &Backend, out: &mut Out) -> Result<Exi
         Ask::Why(args) => show::why(&args.subject, backend, out).await?,
         Ask::File(args) => jobs::file(&args.path, backend, out).await?,
         Ask::Logs(args) => logs::logs(args, backend, out).await?,
+        Ask::Next(args) => next::next(args, backend, out).await?,
         Ask::Retry(args) => act::retry(args, backend, out).await?,
         Ask::Skip(args) => act::skip(args, backend, out).await?,
         Ask::Cancel(args) => act::cancel(args, backend, out).await?,

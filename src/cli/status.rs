@@ -4,12 +4,15 @@ use super::line::{Line, Style};
 use super::out::Out;
 use super::table::{Align, Table};
 use super::{Backend, human, refused};
+use crate::clock::parse_rfc3339;
 use crate::error::{Exit, Fatal};
-use crate::model::view::{Counts, Gravity, ProgressView, Status, TaskView};
+use crate::model::view::{Counts, Gravity, ProgressView, SchedulesPage, Status, TaskView};
 use std::time::Duration;
 
 /// Most running jobs whose progress is shown; the rest are counted.
 const RUNNING_MAX: usize = 8;
+/// Most tasks whose next time is told.
+const NEXT_MAX: usize = 3;
 /// Most listed files named; the rest are counted.
 const LISTED_MAX: usize = 5;
 
@@ -24,6 +27,8 @@ pub(super) async fn status(backend: &Backend, out: &mut Out) -> Result<Exit, Fat
     banners(&status, out);
     counts(&status, out);
     tasks(&status.tasks, out);
+    // A supervisor of another version may have no schedules to tell; the state is told all the same.
+    schedules(&backend.reader.schedules().await.unwrap_or_default(), out);
     progress(&status.progress, out);
     if backend.live {
         gauges(&status, out);
@@ -150,6 +155,26 @@ fn tasks(tasks: &[TaskView], out: &mut Out) {
         }
     }
     table.print(out);
+}
+
+/// What is overdue and what runs next, on one line; `next` says why and when.
+fn schedules(page: &SchedulesPage, out: &mut Out) {
+    let mut line = Line::new();
+    let late: Vec<&str> = page.schedules.iter().filter(|s| s.overdue.is_some()).map(|s| s.task.as_str()).collect();
+    if !late.is_empty() {
+        line.push(Style::Bad, format!("overdue: {}   ", late.join(", ")));
+    }
+    let running = page.schedules.iter().filter(|s| !s.paused);
+    let mut next: Vec<_> = running.filter_map(|s| Some((parse_rfc3339(s.next.first()?)?, &s.task))).collect();
+    next.sort();
+    let told = next.iter().take(NEXT_MAX);
+    let told: Vec<_> = told.map(|(at, task)| format!("{task} in {}", human::short(at.since(out.now())))).collect();
+    if !told.is_empty() {
+        line.push(Style::Plain, format!("next: {}", told.join(", ")));
+    }
+    if !line.is_empty() {
+        out.line(line);
+    }
 }
 
 fn progress(running: &[ProgressView], out: &mut Out) {

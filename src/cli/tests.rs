@@ -135,6 +135,30 @@ async fn long_lists_are_read_page_by_page_and_each_job_comes_once() {
 }
 
 #[tokio::test]
+async fn next_times_come_in_their_order() {
+    let fake = FakePorts::default();
+    insta::assert_snapshot!(run(&fake, "next -n 2").await);
+    let text = run(&fake, "next --json").await;
+    let times: serde_json::Value = serde_json::from_str(text.strip_prefix("exit 0\n").unwrap()).unwrap();
+    let [partners, nightly] = ["partners", "nightly"].map(|name| {
+        let page = sample::schedules();
+        serde_json::json!({"task": name, "at": page.schedules.iter().find(|s| s.task == name).unwrap().next[0]})
+    });
+    assert_eq!(times, serde_json::json!([partners, nightly]), "the soonest first, one of each");
+    let text = run(&fake, "next nightly --json").await;
+    assert_eq!(text.matches("\"task\":\"nightly\"").count(), 2, "{text}");
+    assert_eq!(
+        run(&fake, "next nightly -n 9 --json").await,
+        format!("{text}--- stderr\nno more than 5 times of a task are known\n")
+    );
+    let text = run(&fake, "next orders").await;
+    assert!(text.starts_with("exit 1\n") && text.contains("these have one: nightly, partners"), "{text}");
+    fake.schedules.lock().unwrap().schedules.clear();
+    let text = run(&fake, "next --json").await;
+    assert!(text.starts_with("exit 0\n[]\n--- stderr\nno task has a schedule"), "{text}");
+}
+
+#[tokio::test]
 async fn states_become_filters() {
     let fake = FakePorts::default();
     for (line, filter) in [

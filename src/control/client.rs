@@ -19,7 +19,8 @@ use super::wire::{
 use crate::error::{Exit, Fatal};
 use crate::model::ports::{JobsQuery, LogsQuery, Refusal, Target};
 use crate::model::view::{
-    Done, InputView, JobDetail, JobsPage, LogsPage, Paused, Selection, Status, Triggered, WhyView,
+    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Selection, Status, Triggered,
+    WhyView,
 };
 use crate::model::{JobId, text};
 use base64::Engine as _;
@@ -213,6 +214,16 @@ impl Client {
         self.get("logs", log_params(query)).await
     }
 
+    /// The tasks with a schedule: their next times and last runs.
+    pub async fn schedules(&self) -> Result<SchedulesPage, ClientError> {
+        self.get("schedule", Params::new()).await
+    }
+
+    /// What is open, the channels and the newest messages.
+    pub async fn alerts(&self) -> Result<AlertsView, ClientError> {
+        self.get("alerts", Params::new()).await
+    }
+
     /// The tick stream.
     pub async fn events(&self) -> Result<Events, ClientError> {
         self.exchange().stream("events", Params::new()).await.map(Events::new)
@@ -257,6 +268,11 @@ impl Client {
     /// Claims them again.
     pub async fn resume(&self, task: Option<&str>) -> Result<(), ClientError> {
         self.post(&of_task(task, "resume"), &Empty {}).await.map(|Empty {}| ())
+    }
+
+    /// Puts a test message for a channel into the outbox.
+    pub async fn test_alert(&self, channel: &str) -> Result<(), ClientError> {
+        self.post(&format!("alerts/{}/test", exchange::encode(channel)), &Empty {}).await.map(|Empty {}| ())
     }
 
     /// Reads the configuration again; answers what changed, in words.

@@ -1,7 +1,9 @@
 //! Fixed views and ports that answer with them, for the tests of everything that speaks to the ports.
 
+mod outlook;
 mod ports;
 
+pub use outlook::{alerts, schedules};
 pub use ports::{Fake, FakePorts};
 
 use super::action::Level;

@@ -26,9 +26,11 @@ pub enum Action {
     Overview,
     QueueView,
     FailedView,
+    SchedulesView,
     LogsView,
     HostsView,
     SystemView,
+    AlertsView,
     Zoom,
     Mark,
     Range,
@@ -108,7 +110,9 @@ pub struct Spec {
 const JOBS: &[PaneId] = &[PaneId::Queue, PaneId::Details];
 const QUEUE: &[PaneId] = &[PaneId::Queue];
 const LOGS: &[PaneId] = &[PaneId::Logs];
-const TASKS: &[PaneId] = &[PaneId::Queue, PaneId::Details, PaneId::System];
+const TASKS: &[PaneId] = &[PaneId::Queue, PaneId::Details, PaneId::System, PaneId::Schedules, PaneId::Alerts];
+const FAILURES: &[PaneId] = &[PaneId::Queue, PaneId::Details, PaneId::Alerts];
+const LOGGED: &[PaneId] = &[PaneId::Queue, PaneId::Details, PaneId::Schedules, PaneId::Alerts];
 const ANY: &[PaneId] = &[];
 
 const fn spec(
@@ -128,16 +132,16 @@ pub static TABLE: &[Spec] = &[
     spec(Action::Retry, "retry", &["r"], JOBS, Group::Work, "Put the selected or marked jobs back into the queue with a fresh budget."),
     spec(Action::Skip, "skip", &["s"], JOBS, Group::Work, "Set the selected or marked jobs aside, with a reason."),
     spec(Action::Cancel, "cancel", &["x"], JOBS, Group::Work, "Withdraw the selected or marked jobs; running ones are stopped."),
-    spec(Action::RetryAll, "retry all", &["R"], JOBS, Group::Work, "Retry what failed and matches the filter."),
+    spec(Action::RetryAll, "retry all", &["R"], FAILURES, Group::Work, "Retry what failed and matches the filter; on the alerts: what failed by the cause."),
     spec(Action::SkipAll, "skip all", &["S"], JOBS, Group::Work, "Skip what failed and matches the filter, with a reason."),
     spec(Action::Pause, "pause", &["p"], TASKS, Group::Work, "Pause or resume the task under the cursor."),
     spec(Action::PauseAll, "pause all", &["P"], ANY, Group::Work, "Pause or resume everything."),
-    spec(Action::Trigger, "trigger", &["t"], ANY, Group::Work, "Start a task by hand."),
+    spec(Action::Trigger, "trigger", &["t"], ANY, Group::Work, "Start a task by hand; on a channel of the alerts: send a test message."),
     spec(Action::Filter, "filter", &["/"], ANY, Group::Choose, "Narrow the list (words, task: state: host: code: age>, ! negates), or search the log."),
     spec(Action::Mark, "mark", &["space"], QUEUE, Group::Choose, "Mark or unmark the job under the cursor."),
     spec(Action::Range, "range", &["v"], QUEUE, Group::Choose, "Start a range here; again: mark it."),
     spec(Action::MarkAll, "mark all", &["*"], QUEUE, Group::Choose, "Mark everything that matches the filter."),
-    spec(Action::Open, "open", &["enter"], ANY, Group::Move, "Go into the details; there: the whole screen. On a host: its jobs."),
+    spec(Action::Open, "open", &["enter"], ANY, Group::Move, "Go into the details; there: the whole screen. On a host: its jobs; on a schedule or a cause: the job that failed."),
     spec(Action::Back, "back", &["esc"], ANY, Group::Move, "Clear the filter, then the marks, then go back."),
     spec(Action::Down, "down", &["j", "down"], ANY, Group::Move, "One line down."),
     spec(Action::Up, "up", &["k", "up"], ANY, Group::Move, "One line up."),
@@ -152,11 +156,13 @@ pub static TABLE: &[Spec] = &[
     spec(Action::Overview, "overview", &["1"], ANY, Group::View, "All panes."),
     spec(Action::QueueView, "queue", &["2"], ANY, Group::View, "The queue on the whole screen."),
     spec(Action::FailedView, "failed", &["3"], ANY, Group::View, "What failed, with details."),
+    spec(Action::SchedulesView, "schedules", &["4"], ANY, Group::View, "What runs when: next times, last runs, what is overdue."),
     spec(Action::LogsView, "logs", &["5"], ANY, Group::View, "The logs on the whole screen."),
     spec(Action::SystemView, "system", &["6"], ANY, Group::View, "Machine and tasks on the whole screen."),
     spec(Action::HostsView, "fetch", &["7"], ANY, Group::View, "The hosts that jobs call, on the whole screen."),
+    spec(Action::AlertsView, "alerts", &["8"], ANY, Group::View, "What is wrong, once for each cause, and who was told."),
     spec(Action::Zoom, "zoom", &["z"], ANY, Group::View, "This pane on the whole screen, and back."),
-    spec(Action::JobLogs, "job's log", &["l"], JOBS, Group::View, "The log of the selected job."),
+    spec(Action::JobLogs, "job's log", &["l"], LOGGED, Group::View, "The log of the selected job; on schedules and alerts: of the task."),
     spec(Action::AllLogs, "all logs", &["a"], ANY, Group::View, "The log of all jobs and of the supervisor."),
     spec(Action::Level, "level", &["L"], LOGS, Group::View, "Show only lines of a level and graver: all, info, warn, error."),
     spec(Action::LogTab, "other log", &["right", "left"], LOGS, Group::View, "Switch between jobs and the supervisor's own log."),
@@ -192,6 +198,9 @@ impl Action {
             Self::Skip | Self::SkipAll => Some(Verb::Skip),
             Self::Cancel => Some(Verb::Cancel),
             Self::Pause | Self::PauseAll | Self::Trigger => None,
+            Self::JobLogs if matches!(app.focus, PaneId::Schedules | PaneId::Alerts) => {
+                return app.task_in_sight().is_none().then(|| "no task is under the cursor".to_owned());
+            }
             Self::JobLogs | Self::PreviousAttempt | Self::NextAttempt | Self::CopyPath | Self::CopyAll => {
                 return app.rows.selected().is_none().then(|| "no job is selected".to_owned());
             }
@@ -204,12 +213,17 @@ impl Action {
             return Some("the supervisor does not answer".to_owned());
         }
         match self {
+            Self::RetryAll if app.focus == PaneId::Alerts => {
+                let is_job = app.alerts.cause().is_some_and(|c| c.job.is_some());
+                (!is_job).then(|| "no cause of failed jobs is under the cursor".to_owned())
+            }
             Self::RetryAll | Self::SkipAll => (app.rows.matching == 0).then(|| "nothing matches the filter".to_owned()),
             Self::Retry | Self::Skip | Self::Cancel if app.marks.is_empty() => match (app.rows.selected(), verb) {
                 (Some(job), Some(verb)) => verb_refusal(verb, job),
                 _ => Some("no job is selected".to_owned()),
             },
             Self::Pause => app.task_under_cursor().is_none().then(|| "no task is under the cursor".to_owned()),
+            Self::Trigger if app.focus == PaneId::Alerts && app.alerts.channel().is_some() => None,
             Self::Trigger => app
                 .status
                 .as_ref()

@@ -2,12 +2,14 @@
 //! commands. Drawing only reads.
 
 mod act;
+mod outlook;
 mod perform;
 mod update;
 
 use super::layers::Layer;
 use super::layout::{Layout, Wish};
 use super::logbook::Logbook;
+use super::outlook::{Alerts, Schedules};
 use super::panes::PaneId;
 use super::rows::Rows;
 use super::theme::Theme;
@@ -111,6 +113,10 @@ pub struct App {
     pub hosts: Vec<HostView>,
     /// The one under the cursor, by its name: their order changes.
     pub host: Option<String>,
+    /// The schedules.
+    pub schedules: Schedules,
+    /// The alerts.
+    pub alerts: Alerts,
     /// The job list.
     pub rows: Rows,
     /// What the list is narrowed to.
@@ -155,6 +161,8 @@ pub struct App {
     pub due: Due,
     now: Millis,
     skew: i64,
+    /// The newest revision that a tick told.
+    rev: i64,
     status_rev: Option<u64>,
     /// Revision that the numbers of the tasks are about, and when they were asked for.
     tasks_asked: (i64, Millis),
@@ -183,6 +191,8 @@ impl App {
             progress: HashMap::new(),
             hosts: Vec::new(),
             host: None,
+            schedules: Schedules::default(),
+            alerts: Alerts::default(),
             rows: Rows::default(),
             filter: Filter::default(),
             last_filter: String::new(),
@@ -206,6 +216,7 @@ impl App {
             due: Due::Now,
             now,
             skew: 0,
+            rev: 0,
             status_rev: None,
             tasks_asked: (0, now),
             status_at: now,
@@ -273,7 +284,7 @@ impl App {
     pub fn room(&self, pane: PaneId) -> usize {
         let layout = self.layout();
         let inside = layout.pane(pane).map(|area| layout.inside(area).height).unwrap_or(1);
-        let heading = u16::from(matches!(pane, PaneId::Queue | PaneId::Hosts));
+        let heading = u16::from(matches!(pane, PaneId::Queue | PaneId::Hosts | PaneId::Schedules));
         usize::from(inside.saturating_sub(heading)).max(1)
     }
 
@@ -302,7 +313,24 @@ impl App {
                 out.push((Gravity::Warning, format!("everything is paused by {}, since {at}: P resumes", paused.by)));
             }
         }
+        self.overdue_banner(&mut out);
         out
+    }
+
+    /// What is overdue, where the supervisor has no banner for it. Red, as everything that failed.
+    fn overdue_banner(&self, out: &mut Vec<(Gravity, String)>) {
+        let is_told = self.status.iter().flat_map(|s| &s.banners).any(|b| b.code == "overdue");
+        if is_told || self.focus == PaneId::Schedules {
+            return;
+        }
+        let mut late = self.schedules.overdue();
+        if let Some((schedule, why)) = late.next() {
+            let more = match late.count() {
+                0 => String::new(),
+                n => format!(", and {n} more"),
+            };
+            out.push((Gravity::Error, format!("{} is overdue: {why}{more}: 4 shows it", schedule.task)));
+        }
     }
 
     /// The task that `p` is about: of the selected job, or under the cursor of the system pane.
@@ -311,6 +339,10 @@ impl App {
         let tasks = &self.status.as_ref()?.tasks;
         match self.focus {
             PaneId::System => tasks.get(self.task_index),
+            PaneId::Schedules | PaneId::Alerts => {
+                let name = self.task_in_sight()?;
+                tasks.iter().find(|t| t.name == name)
+            }
             _ => {
                 let name = &self.rows.selected()?.task;
                 tasks.iter().find(|t| t.name == *name)

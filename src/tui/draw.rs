@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::app::{App, Link};
 use super::keymap::shown;
-use super::panes::{PANES, Pane, PaneId, Title, queue, system};
+use super::panes::{PANES, Pane, PaneId, Title, queue, schedules, system};
 use super::popups;
 use super::theme::Meaning;
 use super::widgets::line::{clear, frame, put, put_right};
@@ -180,6 +180,11 @@ pub fn keys(app: &App, actions: &[Action], width: usize) -> Vec<Span<'static>> {
             Action::Leave if app.is_at_top() => app.leave,
             Action::Leave => "back",
             Action::Open if app.focus == PaneId::Hosts => "its jobs",
+            Action::Open if app.focus == PaneId::Schedules && !schedules::shows_details(app) => "details",
+            Action::Open if matches!(app.focus, PaneId::Schedules | PaneId::Alerts) => "failed job",
+            Action::Trigger if app.focus == PaneId::Alerts && app.alerts.channel().is_some() => "test",
+            Action::JobLogs if app.focus == PaneId::Schedules || app.focus == PaneId::Alerts => "log",
+            Action::RetryAll if app.focus == PaneId::Alerts => "retry all of it",
             Action::Pause if app.task_under_cursor().is_some_and(|t| t.paused.is_some()) => "resume",
             _ => spec.name,
         };
@@ -241,6 +246,12 @@ fn footer(app: &App, area: Rect, buf: &mut Buffer) {
                 Action::Back,
             ],
             PaneId::Hosts => &[Action::Open, Action::Zoom, Action::Filter, Action::Trigger, Action::Back],
+            PaneId::Schedules => {
+                &[Action::Open, Action::Trigger, Action::Pause, Action::JobLogs, Action::AlertsView, Action::Back]
+            }
+            PaneId::Alerts => {
+                &[Action::Open, Action::RetryAll, Action::Trigger, Action::JobLogs, Action::Pause, Action::Back]
+            }
             PaneId::System => &[Action::Pause, Action::Trigger, Action::PauseAll, Action::Zoom, Action::Back],
         };
         let mut spans = keys(app, own, left.saturating_sub(tail));

@@ -18,6 +18,8 @@ pub enum Intent {
     Act(Verb, Target),
     /// A task is started by hand.
     Trigger(String),
+    /// A test message is sent on a channel.
+    Test(String),
     /// Everything is paused or resumed.
     PauseAll(bool),
 }

@@ -85,7 +85,9 @@ fn arrange(wish: Wish, body: Rect) -> Vec<(PaneId, Rect)> {
     let (width, height) = wish.size;
     let upper = matches!(wish.focus, PaneId::Queue | PaneId::Details);
     let alone = vec![(wish.focus, body)];
-    match (wish.zoomed, width >= WIDE, height >= TALL) {
+    // These are looked at on their own: they need the width, and nothing beside them says more.
+    let zoomed = wish.zoomed || matches!(wish.focus, PaneId::Schedules | PaneId::Alerts);
+    match (zoomed, width >= WIDE, height >= TALL) {
         (true, _, _) | (false, false, false) => alone,
         (false, true, true) => {
             let bottom = (body.height / 4).clamp(8, 14);
@@ -141,6 +143,7 @@ mod tests {
         assert_eq!(seen(80, 24, Queue), [Queue]);
         assert_eq!(seen(120, 36, Hosts), [Queue, Details, Hosts, Logs, System]);
         assert_eq!(seen(80, 40, Hosts), [Hosts]);
+        assert_eq!(seen(120, 36, PaneId::Schedules), [PaneId::Schedules]);
         assert!(of(39, 24, Queue).tiny && of(80, 9, Queue).tiny && of(0, 0, Queue).tiny);
     }
 

@@ -16,6 +16,7 @@ pub mod layers;
 pub mod layout;
 pub mod logbook;
 pub mod msg;
+pub mod outlook;
 pub mod panes;
 mod popups;
 pub mod rows;

@@ -4,7 +4,9 @@
 use super::rows::PageRequest;
 use crate::model::action::Level;
 use crate::model::ports::Target;
-use crate::model::view::{Done, JobDetail, JobsPage, LogLine, LogsPage, Selection, Status, Tick, Triggered};
+use crate::model::view::{
+    AlertsView, Done, JobDetail, JobsPage, LogLine, LogsPage, SchedulesPage, Selection, Status, Tick, Triggered,
+};
 use crate::model::{Filter, JobId, Millis};
 use crossterm::event::{KeyEvent, MouseEvent};
 
@@ -35,6 +37,12 @@ pub enum Msg {
     Jobs(PageRequest, Result<JobsPage, String>),
     /// Everything about one job, or why not.
     Detail(JobId, Result<Box<JobDetail>, String>),
+    /// The schedules, or why not.
+    Schedules(Result<Box<SchedulesPage>, String>),
+    /// The alerts, or why not.
+    Alerts(Result<Box<AlertsView>, String>),
+    /// A test message was put on its way, or why not.
+    Tested(String, Result<(), String>),
     /// Lines of the log, for the request with this number.
     Logs(u64, LogsPage),
     /// A filter was frozen for a bulk action, or why not. The number is the prompt that waits for it.
@@ -65,6 +73,12 @@ pub enum Cmd {
     Jobs(PageRequest, Filter),
     /// Ask for everything about one job.
     Detail(JobId),
+    /// Ask for the schedules.
+    Schedules,
+    /// Ask for the alerts.
+    Alerts,
+    /// Send a test message on a channel.
+    Test(String),
     /// Follow the log from its tail; replaces what was followed before.
     Follow(u64, LogScope),
     /// Hand lines to the widget with the supervisor's own log.
@@ -132,6 +146,8 @@ impl Verb {
 pub struct LogScope {
     /// Lines of one job.
     pub job: Option<JobId>,
+    /// Lines of one task.
+    pub task: Option<String>,
     /// This level and graver.
     pub level: Option<Level>,
     /// Substring of the message.

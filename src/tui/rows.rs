@@ -299,6 +299,15 @@ impl Rows {
         }
     }
 
+    /// Puts the cursor on a job, as soon as it is among the rows.
+    pub fn aim(&mut self, id: JobId) {
+        self.chase = 0;
+        match self.position(id) {
+            Some(index) => self.go_to(index),
+            None => (self.cursor, self.index) = (Some(id), 0),
+        }
+    }
+
     /// To the first row of the list.
     pub fn first(&mut self) {
         self.chase = 0;

@@ -13,7 +13,7 @@ use futures_util::future::{AbortHandle, BoxFuture, FutureExt as _, abortable};
 use futures_util::stream::FuturesUnordered;
 use std::time::Duration;
 
-/// Requests under way at once; a further action is refused. The dashboard itself needs about five.
+/// Requests under way at once; a further action is refused. The dashboard itself needs about seven.
 const UNDER_WAY_MAX: usize = 32;
 /// Pause before the first new try of a lost connection; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
@@ -94,6 +94,16 @@ impl Runner {
             Cmd::Detail(id) => {
                 self.bring(async move { Msg::Detail(id, client.job(id).await.map(Box::new).map_err(|e| say(&e))) });
             }
+            Cmd::Schedules => {
+                self.bring(async move { Msg::Schedules(client.schedules().await.map(Box::new).map_err(|e| say(&e))) });
+            }
+            Cmd::Alerts => {
+                self.bring(async move { Msg::Alerts(client.alerts().await.map(Box::new).map_err(|e| say(&e))) });
+            }
+            Cmd::Test(channel) => self.bring(async move {
+                let result = client.test_alert(&channel).await.map_err(|e| say(&e));
+                Msg::Tested(channel, result)
+            }),
             Cmd::Follow(epoch, scope) => self.read(Follower::new(client, epoch, scope)),
             Cmd::Select(number, filter) => {
                 let q = filter.to_string();
@@ -156,6 +166,7 @@ fn too_many(cmd: &Cmd) -> Option<Msg> {
     match cmd {
         Cmd::Select(number, _) => Some(Msg::Selected(*number, Err(why))),
         Cmd::Act(verb, ..) => Some(Msg::Acted(*verb, Err(why))),
+        Cmd::Test(channel) => Some(Msg::Tested(channel.clone(), Err(why))),
         Cmd::Trigger(task) => Some(Msg::Triggered(task.clone(), Err(why))),
         Cmd::Switch { task, pause } => Some(Msg::Switched { task: task.clone(), paused: *pause, result: Err(why) }),
         _ => None,
@@ -224,8 +235,8 @@ struct Follower {
 
 impl Follower {
     fn new(client: Client, epoch: u64, scope: LogScope) -> Self {
-        let LogScope { job, level, search } = scope;
-        let query = LogsQuery { job, task: None, level, search, from: None, limit: LOG_TAIL };
+        let LogScope { job, task, level, search } = scope;
+        let query = LogsQuery { job, task, level, search, from: None, limit: LOG_TAIL };
         Self { client, epoch, query, lines: None }
     }
 

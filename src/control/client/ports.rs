@@ -6,7 +6,8 @@ use crate::model::ports::{
     Actor, Answer, BoxFuture2, Commands, Explain, JobsQuery, LogsQuery, Reader, Refusal, Target, Ticks,
 };
 use crate::model::view::{
-    Done, InputView, JobDetail, JobsPage, LogsPage, Paused, Selection, Status, Tick, Triggered, WhyView,
+    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Selection, Status, Tick,
+    Triggered, WhyView,
 };
 use crate::model::{Filter, JobId};
 use std::path::PathBuf;
@@ -42,6 +43,14 @@ impl Reader for Client {
 
     fn logs(&self, query: LogsQuery) -> Answer<LogsPage> {
         call!(self, |c| c.logs(&query))
+    }
+
+    fn schedules(&self) -> Answer<SchedulesPage> {
+        call!(self, |c| c.schedules())
+    }
+
+    fn alerts(&self) -> Answer<AlertsView> {
+        call!(self, |c| c.alerts())
     }
 
     fn ticks(&self) -> Box<dyn Ticks> {

@@ -7,7 +7,8 @@ use crate::control::wire::{self, ActBody, PAGE_MAX, ReloadAnswer, SelectBody, St
 use crate::model::action::Level;
 use crate::model::ports::{Actor, JobsQuery, LogsQuery, Refusal, Target};
 use crate::model::view::{
-    Done, InputView, JobDetail, JobsPage, LogsPage, Paused, Selection, Status, TaskView, Triggered, WhyView,
+    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Selection, Status, TaskView,
+    Triggered, WhyView,
 };
 use crate::model::{JobId, SelectionId};
 use axum::extract::{Request, State};
@@ -44,6 +45,8 @@ pub(super) fn router(ports: Ports, closing: CancellationToken) -> Router {
         .route("/jobs/{id}", get(job))
         .route("/jobs/{id}/input", get(input))
         .route("/files", get(files))
+        .route("/schedule", get(schedule))
+        .route("/alerts", get(alerts))
         .route("/logs", get(logs))
         .route("/logs/stream", get(sse::logs))
         .route("/events", get(sse::ticks))
@@ -145,6 +148,14 @@ async fn files(State(ports): Asks, Params(p): Params<FileParams>) -> Answered<Jo
         _ => return Err(bad(StatusCode::BAD_REQUEST, "bad_query", "one of path and path_b64 is needed").into()),
     };
     answered(ports.reader.file(absolute(path)?).await)
+}
+
+async fn schedule(State(ports): Asks) -> Answered<SchedulesPage> {
+    answered(ports.reader.schedules().await)
+}
+
+async fn alerts(State(ports): Asks) -> Answered<AlertsView> {
+    answered(ports.reader.alerts().await)
 }
 
 #[derive(Deserialize)]

@@ -69,6 +69,8 @@ async fn the_wire_is_pinned() {
             ("job", "/v1/jobs/5"),
             ("input", "/v1/jobs/5/input?line=14&context=1"),
             ("logs", "/v1/logs"),
+            ("schedule", "/v1/schedule"),
+            ("alerts", "/v1/alerts"),
             ("why", "/v1/why?job=5"),
         ] {
             let (status, body) = ask(&client, "GET", path, "", "").await;
@@ -375,6 +377,8 @@ async fn every_call_of_the_client_reaches_its_port() {
             limit: 3,
         };
         client.logs(&q).await.unwrap();
+        assert_eq!(client.schedules().await.unwrap(), sample::schedules());
+        assert_eq!(client.alerts().await.unwrap(), sample::alerts());
         client.select("state:failed").await.unwrap();
         assert_eq!(client.retry(Target::Jobs(jobs.clone())).await.unwrap().done, jobs);
         client.retry(Target::Selection(SelectionId(9))).await.unwrap();

@@ -1,12 +1,13 @@
 //! Ports that answer with the samples.
 
+use super::outlook::{alerts, schedules};
 use super::{ago, detail, failed, failure, job, log_line, status};
 use crate::model::ports::{
     Actor, Answer, BoxFuture2, Commands, Explain, JobsQuery, LogsQuery, Reader, Refusal, Target, Ticks,
 };
 use crate::model::view::{
-    Done, InputView, JobDetail, JobView, JobsPage, LogLine, LogsPage, Paused, Refused, Selection, Status, Tick,
-    Triggered, WhyView,
+    AlertsView, Done, InputView, JobDetail, JobView, JobsPage, LogLine, LogsPage, Paused, Refused, SchedulesPage,
+    Selection, Status, Tick, Triggered, WhyView,
 };
 use crate::model::{Filter, JobId, JobState, RunId, SelectionId};
 use std::path::PathBuf;
@@ -29,6 +30,10 @@ pub struct Fake {
     pub refused: Mutex<Vec<Refused>>,
     /// The supervisor's state.
     pub status: Mutex<Status>,
+    /// The schedules.
+    pub schedules: Mutex<SchedulesPage>,
+    /// The alerts.
+    pub alerts: Mutex<AlertsView>,
     /// What `job` answers instead of the sample.
     pub detail: Mutex<Option<JobDetail>>,
     /// The call that panics, if one does.
@@ -47,6 +52,8 @@ impl Default for FakePorts {
             log: Mutex::new(vec![log_line(1, "landed"), log_line(2, "started")]),
             refused: Mutex::default(),
             status: Mutex::new(status()),
+            schedules: Mutex::new(schedules()),
+            alerts: Mutex::new(alerts()),
             detail: Mutex::default(),
             panic_on: Mutex::default(),
             refusal: Mutex::default(),
@@ -184,6 +191,14 @@ impl Reader for FakePorts {
             let next = lines.last().map_or(next, |l| l.seq + 1);
             Ok(LogsPage { lines, next, gap: 0 })
         })
+    }
+
+    fn schedules(&self) -> Answer<SchedulesPage> {
+        self.answer("schedules".into(), |fake| Ok(fake.schedules.lock().unwrap().clone()))
+    }
+
+    fn alerts(&self) -> Answer<AlertsView> {
+        self.answer("alerts".into(), |fake| Ok(fake.alerts.lock().unwrap().clone()))
     }
 
     fn ticks(&self) -> Box<dyn Ticks> {

@@ -1,9 +1,9 @@
 //! What is done to jobs and tasks: whom it is about, and what is asked before.
 
 use super::{App, Marks, REASONS_MAX};
-use crate::model::JobState;
 use crate::model::filter::Test;
 use crate::model::ports::Target;
+use crate::model::{Filter, JobState};
 use crate::tui::layers::{Intent, Layer, Prompt, Reason, names};
 use crate::tui::msg::{Cmd, Verb};
 use crate::tui::panes::queue;
@@ -38,15 +38,20 @@ impl App {
         Vec::new()
     }
 
-    /// What failed and matches the filter: the supervisor counts and freezes it first.
+    /// What failed and matches the filter.
     pub(super) fn act_on_matching(&mut self, verb: Verb) -> Vec<Cmd> {
-        self.prompts += 1;
-        let number = self.prompts;
         let mut filter = self.filter.clone();
         // Never wider than what is shown; and without a word about states, only what an operator has to decide.
         if !filter.terms.iter().any(|t| matches!(t.test, Test::State(_) | Test::Retry)) {
             filter = filter.and(Test::State(JobState::Failed));
         }
+        self.act_on_all(verb, filter)
+    }
+
+    /// Everything that matches a filter: the supervisor counts and freezes it first.
+    pub(super) fn act_on_all(&mut self, verb: Verb, filter: Filter) -> Vec<Cmd> {
+        self.prompts += 1;
+        let number = self.prompts;
         let facts = vec![format!("filter: {filter}")];
         if verb == Verb::Skip {
             self.ask_reason("skip: counting".to_owned(), facts, None, Some(number));
@@ -74,6 +79,7 @@ impl App {
         }
         vec![match intent {
             Intent::Act(verb, target) => Cmd::Act(verb, target, reason),
+            Intent::Test(channel) => Cmd::Test(channel),
             Intent::Trigger(task) => Cmd::Trigger(task),
             Intent::PauseAll(pause) => Cmd::Switch { task: None, pause },
         }]

@@ -73,6 +73,11 @@ impl App {
             Action::PreviousPane => self.turn(-1),
             Action::Overview => (self.focus, self.zoomed) = (PaneId::Queue, false),
             Action::QueueView => (self.focus, self.zoomed) = (PaneId::Queue, true),
+            Action::SchedulesView => {
+                (self.focus, self.zoomed) = (PaneId::Schedules, true);
+                self.schedules.open = false;
+            }
+            Action::AlertsView => (self.focus, self.zoomed) = (PaneId::Alerts, true),
             Action::LogsView => (self.focus, self.zoomed) = (PaneId::Logs, true),
             Action::HostsView => (self.focus, self.zoomed) = (PaneId::Hosts, true),
             Action::SystemView => (self.focus, self.zoomed) = (PaneId::System, true),
@@ -88,20 +93,22 @@ impl App {
             Action::Retry => return self.act(Verb::Retry),
             Action::Skip => return self.act(Verb::Skip),
             Action::Cancel => return self.act(Verb::Cancel),
+            Action::RetryAll if self.focus == PaneId::Alerts => return self.retry_cause(),
             Action::RetryAll => return self.act_on_matching(Verb::Retry),
             Action::SkipAll => return self.act_on_matching(Verb::Skip),
             Action::Pause => return self.pause_task(),
             Action::PauseAll => self.ask_pause_all(),
-            Action::Trigger => self.layers.push(Layer::Tasks(self.task_of_interest())),
+            Action::Trigger => self.ask_start(),
+            Action::JobLogs if matches!(self.focus, PaneId::Schedules | PaneId::Alerts) => return self.follow_task(),
             Action::JobLogs => {
                 let job = self.rows.selected().map(|j| j.id);
                 self.focus = PaneId::Logs;
                 self.logs.tab = Tab::Jobs;
-                return self.follow(LogScope { job, level: None, search: None });
+                return self.follow(LogScope { job, ..LogScope::default() });
             }
             Action::AllLogs => {
                 self.logs.tab = Tab::Jobs;
-                return self.follow(LogScope { job: None, ..self.logs.scope.clone() });
+                return self.follow(LogScope { job: None, task: None, ..self.logs.scope.clone() });
             }
             Action::Level => return self.next_level(),
             Action::LogTab => self.logs.tab = if self.logs.tab == Tab::Jobs { Tab::Supervisor } else { Tab::Jobs },
@@ -150,6 +157,8 @@ impl App {
             PaneId::Logs => self.logs.step(by, self.room(PaneId::Logs)),
             PaneId::Hosts => self.select_host(self.host_index().saturating_add_signed(by)),
             PaneId::System => self.task_index = self.task_index.saturating_add_signed(by),
+            PaneId::Schedules => self.schedules.select(self.schedules.index().saturating_add_signed(by)),
+            PaneId::Alerts => self.alerts.select(self.alerts.index().saturating_add_signed(by)),
         }
     }
 
@@ -160,6 +169,8 @@ impl App {
             PaneId::Logs => self.logs.first(self.room(PaneId::Logs)),
             PaneId::Hosts => self.select_host(0),
             PaneId::System => self.task_index = 0,
+            PaneId::Schedules => self.schedules.select(0),
+            PaneId::Alerts => self.alerts.select(0),
         }
     }
 
@@ -172,6 +183,8 @@ impl App {
             PaneId::Logs => self.logs.follow(),
             PaneId::Hosts => self.select_host(usize::MAX),
             PaneId::System => self.task_index = usize::MAX,
+            PaneId::Schedules => self.schedules.select(usize::MAX),
+            PaneId::Alerts => self.alerts.select(usize::MAX),
         }
     }
 
@@ -192,12 +205,15 @@ impl App {
             PaneId::Queue if self.rows.selected().is_some() => (self.focus, self.zoomed) = (PaneId::Details, false),
             PaneId::Queue => {}
             PaneId::Hosts => self.open_host(),
+            PaneId::Schedules => self.open_schedule(),
+            PaneId::Alerts => self.open_alert(),
             PaneId::Details | PaneId::Logs | PaneId::System => self.zoomed = true,
         }
     }
 
     fn back(&mut self) {
-        if self.focus != PaneId::Queue {
+        if self.focus == PaneId::Schedules && std::mem::take(&mut self.schedules.open) {
+        } else if self.focus != PaneId::Queue {
             self.focus = PaneId::Queue;
             self.zoomed = false;
         } else if self.range.take().is_some() {
@@ -211,11 +227,14 @@ impl App {
     }
 
     fn turn(&mut self, by: isize) {
-        // Where nothing is fetched, there is one pane less to step over.
-        let all: Vec<PaneId> = PaneId::ALL
-            .into_iter()
-            .filter(|p| *p != PaneId::Hosts || self.focus == *p || !self.hosts.is_empty())
-            .collect();
+        // Where nothing is fetched, planned or told, there are fewer panes to step over.
+        let has = |pane: PaneId| match pane {
+            PaneId::Hosts => !self.hosts.is_empty(),
+            PaneId::Schedules => self.has_schedules(),
+            PaneId::Alerts => !self.alerts.is_empty(),
+            PaneId::Queue | PaneId::Details | PaneId::Logs | PaneId::System => true,
+        };
+        let all: Vec<PaneId> = PaneId::ALL.into_iter().filter(|p| self.focus == *p || has(*p)).collect();
         let at = all.iter().position(|p| *p == self.focus).unwrap_or(0);
         let next = at + if by < 0 { all.len() - 1 } else { 1 };
         self.focus = all[next % all.len()];
@@ -283,7 +302,7 @@ impl App {
         self.layers.push(Layer::Filter(Input::new(text)));
     }
 
-    fn set_filter(&mut self, filter: Filter) {
+    pub(super) fn set_filter(&mut self, filter: Filter) {
         if !self.filter.is_empty() {
             self.last_filter = self.filter.to_string();
         }
@@ -296,7 +315,7 @@ impl App {
         self.rows.renew();
     }
 
-    fn follow(&mut self, scope: LogScope) -> Vec<Cmd> {
+    pub(super) fn follow(&mut self, scope: LogScope) -> Vec<Cmd> {
         let epoch = self.logs.renew(scope.clone());
         vec![Cmd::Follow(epoch, scope)]
     }
@@ -318,6 +337,7 @@ impl App {
             return Vec::new();
         }
         self.rows.touch();
+        self.renew_pages();
         vec![Cmd::Status, Cmd::Follow(self.logs.again(), self.logs.scope.clone())]
     }
 
@@ -349,6 +369,9 @@ impl App {
             MouseEventKind::Down(MouseButton::Left) => {
                 let inside = layout.inside(area);
                 let line = usize::from(mouse.row.saturating_sub(inside.y));
+                if mouse.row > inside.y {
+                    self.point_at(pane, line);
+                }
                 // As it stands on the screen: with the focus the list may stand elsewhere.
                 if pane == PaneId::Hosts
                     && mouse.row > inside.y

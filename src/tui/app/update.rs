@@ -30,7 +30,9 @@ impl App {
     fn take(&mut self, msg: Msg) -> Vec<Cmd> {
         let due = match msg {
             Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_) | Msg::Resize(..) | Msg::Redraw => Due::Now,
-            Msg::Acted(..) | Msg::Triggered(..) | Msg::Switched { .. } | Msg::Selected(..) => Due::Now,
+            Msg::Acted(..) | Msg::Triggered(..) | Msg::Switched { .. } | Msg::Selected(..) | Msg::Tested(..) => {
+                Due::Now
+            }
             _ => Due::Soon,
         };
         self.due = self.due.max(due);
@@ -59,6 +61,14 @@ impl App {
                 self.complain(why);
             }
             Msg::Detail(id, result) => self.take_detail(id, result),
+            Msg::Schedules(_) | Msg::Alerts(_) if self.frozen.is_some() => self.renew_pages(),
+            Msg::Schedules(result) => self.schedules.take(result),
+            Msg::Alerts(result) => self.alerts.take(result),
+            Msg::Tested(channel, Ok(())) => {
+                self.alerts.held.renew();
+                self.say(format!("a test message for {channel} is on its way"), false);
+            }
+            Msg::Tested(channel, Err(why)) => self.complain(format!("cannot test {channel}: {why}")),
             Msg::Logs(epoch, page) => {
                 if self.frozen.is_none() {
                     let own = self.logs.absorb(epoch, page);
@@ -89,6 +99,7 @@ impl App {
                     (Err(why), true) => self.complain(format!("cannot pause {what}: {why}")),
                     (Err(why), false) => self.complain(format!("cannot resume {what}: {why}")),
                 }
+                self.schedules.held.renew();
                 return vec![Cmd::Status];
             }
         }
@@ -113,6 +124,7 @@ impl App {
             self.refreshed_at = self.now;
             cmds.push(Cmd::Jobs(request, self.filter.clone()));
         }
+        self.ask_pages(cmds);
         if let Some(id) = self.wanted_detail() {
             (self.detail_asked, self.detail_at) = (Some(id), self.now);
             cmds.push(Cmd::Detail(id));
@@ -159,6 +171,7 @@ impl App {
         self.refreshed_at = Millis(0);
         self.detail_asked = None;
         self.rows.forget_requests();
+        self.renew_pages();
         vec![Cmd::Status, Cmd::Follow(self.logs.again(), self.logs.scope.clone())]
     }
 
@@ -192,6 +205,7 @@ impl App {
             return Vec::new();
         }
         self.skew = tick.now_ms.saturating_sub(self.now.0);
+        self.rev = tick.rev;
         self.counts = tick.counts;
         self.progress = tick.progress.into_iter().map(|p| (p.job, p)).collect();
         if let Some(status) = &mut self.status {

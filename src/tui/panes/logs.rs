@@ -30,6 +30,7 @@ impl Pane for Logs {
         let mut notes = Vec::new();
         if book.tab == Tab::Jobs {
             notes.extend(book.scope.job.map(|id| format!("job {id}, a: all")));
+            notes.extend(book.scope.task.as_ref().map(|task| format!("task {task}, a: all")));
             notes.extend(book.scope.search.as_ref().map(|s| format!("/{s}")));
             if book.lost > 0 {
                 notes.push(format!("{} lines lost", time::count(book.lost)));
@@ -62,7 +63,8 @@ fn draw_jobs(app: &App, area: Rect, buf: &mut Buffer) {
     let lines = app.logs.lines();
     if lines.is_empty() {
         let scope = &app.logs.scope;
-        let narrowed = scope.job.is_some() || scope.search.is_some() || scope.level == Some(Level::Error);
+        let narrowed =
+            scope.job.is_some() || scope.task.is_some() || scope.search.is_some() || scope.level == Some(Level::Error);
         let say =
             if narrowed { "no lines: the filter may hide some (L: level, a: all sources)" } else { "no lines yet" };
         let say = text::fit(say, area.width.into(), app.theme.glyphs);

@@ -1,10 +1,12 @@
 //! The panes: each draws its part of the state into a rectangle, and does nothing else. A new pane is a file here and
 //! a line in [`PANES`].
 
+pub mod alerts;
 pub mod details;
 pub mod hosts;
 pub mod logs;
 pub mod queue;
+pub mod schedules;
 pub mod system;
 
 use super::app::App;
@@ -24,11 +26,16 @@ pub enum PaneId {
     Hosts,
     /// Machine and tasks.
     System,
+    /// The tasks with a schedule.
+    Schedules,
+    /// What is wrong, and who was told.
+    Alerts,
 }
 
 impl PaneId {
     /// Every pane, in the order of Tab.
-    pub const ALL: [Self; 5] = [Self::Queue, Self::Details, Self::Logs, Self::Hosts, Self::System];
+    pub const ALL: [Self; 7] =
+        [Self::Queue, Self::Details, Self::Logs, Self::Hosts, Self::System, Self::Schedules, Self::Alerts];
 }
 
 /// What a frame says about its pane.
@@ -51,7 +58,15 @@ pub trait Pane: Sync {
 }
 
 /// Every pane.
-pub static PANES: [&dyn Pane; 5] = [&queue::Queue, &details::Details, &logs::Logs, &hosts::Hosts, &system::System];
+pub static PANES: [&dyn Pane; 7] = [
+    &queue::Queue,
+    &details::Details,
+    &logs::Logs,
+    &hosts::Hosts,
+    &system::System,
+    &schedules::Schedules,
+    &alerts::Alerts,
+];
 
 /// Leaves a column free on both sides.
 #[must_use]

@@ -43,7 +43,7 @@ impl Pane for System {
         let tasks = app.status.as_ref().map_or(0, |s| s.tasks.len());
         let mut at = 0;
         let room = usize::from(area.height);
-        for line in gauges.into_iter().chain(flow).chain(listed(app, area.width.into())) {
+        for line in gauges.into_iter().chain(flow).chain(outlook(app, area.width.into())) {
             put(buf, area, at, line);
             at += 1;
         }
@@ -157,6 +157,30 @@ fn flow(app: &App, width: usize) -> Vec<Vec<Span<'static>>> {
             ]
         })
         .collect()
+}
+
+/// What is overdue, else what runs next; files that nobody takes; what is open. As far as there is anything to tell.
+fn outlook(app: &App, width: usize) -> Vec<Vec<Span<'static>>> {
+    let fact = |name: &str, meaning: Meaning, what: &str| {
+        let line = text::fit(what, width.saturating_sub(8), app.theme.glyphs);
+        let name = Span::styled(text::left(name, 8, app.theme.glyphs), app.theme.style(meaning));
+        let told = if meaning == Meaning::Dim { Meaning::Plain } else { meaning };
+        vec![name, Span::styled(line, app.theme.style(told))]
+    };
+    let mut lines = Vec::new();
+    if let Some((schedule, why)) = app.schedules.overdue().next() {
+        lines.push(fact("late", Meaning::Failed, &format!("{}: {why}", schedule.task)));
+    } else if let Some((schedule, at)) = app.schedules.soonest() {
+        let left = time::until(at, app.now()).map_or_else(String::new, |ms| format!(", in {}", time::age(ms)));
+        lines.push(fact("next", Meaning::Dim, &format!("{} {}{left}", schedule.task, time::wall(at, app.now()))));
+    }
+    lines.extend(listed(app, width));
+    let open = app.alerts.held.page.as_ref().map_or(&[][..], |p| &p.open);
+    if let Some(first) = open.first() {
+        let what = format!("{} open, first {} {}", open.len(), first.task, first.code);
+        lines.push(fact("alerts", Meaning::Dim, &what));
+    }
+    lines
 }
 
 /// Files that stay where they are, if there are any.

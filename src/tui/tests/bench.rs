@@ -2,7 +2,7 @@
 
 use super::fixture::{busy_rows, detail, log, now, status, tick};
 use crate::model::Millis;
-use crate::model::view::{JobView, JobsPage};
+use crate::model::view::{AlertsView, JobView, JobsPage, SchedulesPage};
 use crate::tui::app::App;
 use crate::tui::draw::draw;
 use crate::tui::keymap::Chord;
@@ -18,12 +18,15 @@ pub struct Bench {
     pub cmds: Vec<Cmd>,
     /// The server's rows.
     pub rows: Vec<JobView>,
+    /// The server's schedules and alerts.
+    pub schedules: SchedulesPage,
+    pub alerts: AlertsView,
 }
 
 impl Bench {
     pub fn new(width: u16, height: u16, depth: Depth) -> Self {
         let app = App::new(Theme::new(depth, true), false, false, (width, height), now());
-        Self { app, cmds: Vec::new(), rows: Vec::new() }
+        Self { app, cmds: Vec::new(), rows: Vec::new(), schedules: Default::default(), alerts: Default::default() }
     }
 
     /// Connected to a server with these rows, everything answered.
@@ -69,10 +72,7 @@ impl Bench {
     /// Answers what was asked for as a server would, until nothing more is; other commands are left.
     pub fn answer(&mut self) {
         loop {
-            let asked = self
-                .cmds
-                .iter()
-                .position(|c| matches!(c, Cmd::Jobs(..) | Cmd::Detail(_) | Cmd::Follow(..) | Cmd::Status));
+            let asked = self.cmds.iter().position(is_read);
             let Some(at) = asked else { return };
             match self.cmds.remove(at) {
                 Cmd::Jobs(request, _) => {
@@ -94,6 +94,8 @@ impl Bench {
                 }
                 Cmd::Follow(epoch, _) => self.send(Msg::Logs(epoch, log())),
                 Cmd::Status => {}
+                Cmd::Schedules => self.send(Msg::Schedules(Ok(Box::new(self.schedules.clone())))),
+                Cmd::Alerts => self.send(Msg::Alerts(Ok(Box::new(self.alerts.clone())))),
                 _ => unreachable!(),
             }
         }
@@ -105,6 +107,13 @@ impl Bench {
         self.cmds.drain(..).filter(|c| !matches!(c, Cmd::Feed(_))).collect()
     }
 
+    /// What was asked for meanwhile; each question is answered, and so are those that follow from it.
+    pub fn taken_reads(&mut self) -> Vec<Cmd> {
+        let asked = self.cmds.iter().filter(|c| is_read(c)).cloned().collect();
+        self.answer();
+        asked
+    }
+
     pub fn buffer(&self) -> Buffer {
         let mut buf = Buffer::empty(Rect::new(0, 0, self.app.size.0, self.app.size.1));
         draw(&self.app, &mut buf);
@@ -114,6 +123,12 @@ impl Bench {
     pub fn screen(&self) -> String {
         text_of(&self.buffer())
     }
+}
+
+/// Whether a command asks for something that only the screen shows.
+fn is_read(cmd: &Cmd) -> bool {
+    use Cmd::{Alerts, Detail, Follow, Jobs, Schedules, Status};
+    matches!(cmd, Jobs(..) | Detail(_) | Follow(..) | Status | Schedules | Alerts)
 }
 
 pub fn press(spelling: &str) -> KeyEvent {

@@ -1,6 +1,7 @@
 //! Hostile data at every size: nothing panics, and nothing but printable cells is drawn.
 
 use super::fixture::*;
+use super::planned::{hostile_alerts, hostile_schedule};
 use crate::model::action::Level;
 use crate::model::action::network::Call;
 use crate::model::text::is_shown;
@@ -62,10 +63,10 @@ fn rows() -> impl Strategy<Value = Vec<JobView>> {
     })
 }
 
-const KEYS: [&str; 45] = [
+const KEYS: [&str; 49] = [
     "j", "k", "g", "G", "pgdn", "pgup", "ctrl-d", "ctrl-u", "tab", "backtab", "enter", "esc", "space", "v", "*", "/",
-    "r", "R", "s", "S", "x", "p", "P", "t", "l", "a", "[", "]", "y", "Y", "z", "F", "m", "?", ":", "1", "2", "3", "5",
-    "6", "7", "L", "right", "n", "up",
+    "r", "R", "s", "S", "x", "p", "P", "t", "l", "a", "[", "]", "y", "Y", "z", "F", "m", "?", ":", "1", "2", "3", "4",
+    "5", "6", "7", "8", "4", "8", "L", "right", "n", "up",
 ];
 
 fn check(bench: &Bench) {
@@ -110,6 +111,8 @@ proptest! {
         };
         state.hosts = words.iter().enumerate().map(host).collect();
         b.send(Msg::Status(Box::new(state)));
+        b.schedules.schedules = (0..9).map(|n| hostile_schedule(&words[n as usize % 3..], n * 7)).collect();
+        b.alerts = hostile_alerts(&words, u64::MAX / 3);
         let mut page = log();
         page.lines.push(line(40, Level::ALL[level], &words[7]));
         page.lines[0].task = Some(words[0].clone());

@@ -299,7 +299,7 @@ fn logs_are_narrowed_by_the_supervisor() {
         found
     };
     b.keys("l");
-    assert_eq!(followed(&mut b), Some(LogScope { job: Some(JobId(18_331)), level: None, search: None }));
+    assert_eq!(followed(&mut b), Some(LogScope { job: Some(JobId(18_331)), ..LogScope::default() }));
     assert_eq!(b.app.focus, PaneId::Logs);
     b.keys("L L");
     assert_eq!(followed(&mut b).unwrap().level, Some(crate::model::action::Level::Warn));

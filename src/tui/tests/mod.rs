@@ -5,4 +5,6 @@ mod calls;
 pub mod fixture;
 mod fuzz;
 mod keys;
+mod outlook;
+mod planned;
 mod screens;

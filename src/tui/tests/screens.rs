@@ -11,7 +11,7 @@ const SIZES: [(u16, u16); 3] = [(120, 36), (80, 24), (60, 15)];
 const DEPTHS: [Depth; 3] = [Depth::Mono, Depth::Ansi, Depth::Indexed];
 
 /// The same scene at every size. The text is the same with and without colour.
-fn shoot(name: &str, scene: impl Fn(&mut Bench), rows: fn() -> Vec<crate::model::view::JobView>) {
+pub fn shoot(name: &str, scene: impl Fn(&mut Bench), rows: fn() -> Vec<crate::model::view::JobView>) {
     for (width, height) in SIZES {
         let text = DEPTHS.map(|depth| {
             let mut b = Bench::with(width, height, depth, rows());
@@ -180,7 +180,7 @@ fn a_tiny_terminal_still_says_something() {
 }
 
 /// The screen as one letter for each cell: what its foreground means.
-fn colours(b: &Bench) -> String {
+pub fn colours(b: &Bench) -> String {
     let theme = Theme::new(Depth::Indexed, true);
     let letters = [
         (Meaning::Failed, 'F'),

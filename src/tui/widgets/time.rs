@@ -3,6 +3,7 @@
 use crate::clock::{local, parse_rfc3339};
 use crate::model::Millis;
 pub use crate::model::text::count;
+use chrono::DateTime;
 
 /// Time between two instants in milliseconds; zero when they are the wrong way round.
 #[must_use]
@@ -84,6 +85,34 @@ pub fn stamp(at: &str, now: Millis) -> String {
     then.format(pattern).to_string()
 }
 
+/// Time of day of an RFC 3339 text in its own zone, `09:00`; with the day of the week within a week, `Sat 09:00`; else
+/// the date, `Dec 01`. At most 9 columns.
+#[must_use]
+pub fn wall(at: &str, now: Millis) -> String {
+    let Ok(then) = DateTime::parse_from_rfc3339(at) else { return at.to_owned() };
+    let today = local(now).with_timezone(then.offset()).date_naive();
+    let pattern = match (then.date_naive() - today).num_days() {
+        0 => "%H:%M",
+        -6..=6 => "%a %H:%M",
+        _ => "%b %d",
+    };
+    then.format(pattern).to_string()
+}
+
+/// Day and time of an RFC 3339 text in its own zone: `Sat 2026-11-21 09:00:00`.
+#[must_use]
+pub fn calendar(at: &str) -> String {
+    DateTime::parse_from_rfc3339(at).map_or_else(|_| at.to_owned(), |t| t.format("%a %Y-%m-%d %H:%M:%S").to_string())
+}
+
+/// The same instant in this host's zone as [`wall`] spells it; none where that shows the same time.
+#[must_use]
+pub fn here(at: &str, now: Millis) -> Option<String> {
+    let then = DateTime::parse_from_rfc3339(at).ok()?;
+    let here = local(Millis(then.timestamp_millis())).fixed_offset();
+    (here.offset() != then.offset()).then(|| wall(&here.to_rfc3339(), now))
+}
+
 /// A size in bytes, decimal units: `980 B`, `3.4 MB`, `120 GB`.
 #[must_use]
 pub fn bytes(n: u64) -> String {
@@ -140,6 +169,20 @@ mod tests {
         assert_eq!([980, 3_400_000, 80_000_000_000].map(size), ["980B", "3.4M", "80G"]);
         assert_eq!([7, 980, 9_800, 612_000, 1_204_000].map(short), ["7", "980", "9.8k", "612k", "1.2M"]);
         assert_eq!([7, 999, 18_204, 1_000_000].map(count), ["7", "999", "18,204", "1,000,000"]);
+    }
+
+    #[test]
+    fn times_stay_in_their_zone() {
+        let now = crate::clock::parse_rfc3339("2026-11-20T14:02:11+09:00").unwrap();
+        let all = ["2026-11-20T23:59:00+09:00", "2026-11-21T09:00:00+09:00", "2026-12-01T09:00:00+09:00", "soon"];
+        assert_eq!(all.map(|at| wall(at, now)), ["23:59", "Sat 09:00", "Dec 01", "soon"]);
+        // The same day there is another one elsewhere.
+        assert_eq!(wall("2026-11-19T23:00:00-08:00", now), "23:00");
+        assert_eq!(calendar("2026-11-21T09:00:00+09:00"), "Sat 2026-11-21 09:00:00");
+        let there = local(now).fixed_offset();
+        assert_eq!(here(&there.to_rfc3339(), now), None);
+        let east = chrono::FixedOffset::east_opt(there.offset().local_minus_utc() - 3_600).unwrap();
+        assert_eq!(here(&there.with_timezone(&east).to_rfc3339(), now), Some(there.format("%H:%M").to_string()));
     }
 
     #[test]
