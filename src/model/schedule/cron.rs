@@ -25,7 +25,7 @@ const CHANGE_WITHIN: i64 = 400 * 24 * 3600 * 1000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cron {
     source: String,
-    pub(super) pattern: croner::Cron,
+    pub(super) pattern: Box<croner::Cron>,
 }
 
 /// Why a text is no cron pattern.
@@ -104,7 +104,7 @@ impl Cron {
         let joined = words.iter().map(|(_, word)| *word).collect::<Vec<_>>().join(" ");
         let pattern =
             parser().parse(&joined).map_err(|e| refuse(format!("no cron pattern: {e}"), "\"0 9 * * 1-5\""))?;
-        let cron = Self { source: joined, pattern };
+        let cron = Self { source: joined, pattern: Box::new(pattern) };
         let beginning = chrono::DateTime::UNIX_EPOCH;
         if cron.pattern.find_next_occurrence(&beginning, true).is_err() {
             let hint = "no such day is in the calendar: for the end of a month write L as the day, \"0 9 L * *\"";
@@ -214,7 +214,7 @@ fn check_fields(words: &[(usize, &str)], fields: &[Field]) -> Result<(), CronErr
 fn spells(part: &str, field: &Field) -> bool {
     let known = |word: &str| {
         let bare = word.trim_end_matches(|c: char| c.is_ascii_alphabetic() && field.letters.contains(c));
-        let named = |word: &str| field.names.iter().any(|n| *n == word);
+        let named = |word: &str| field.names.contains(&word);
         named(word) || named(bare) || bare.chars().all(|c| c.is_ascii_digit())
     };
     part.to_ascii_uppercase().split(['*', '-', '/', '#', '?', '+']).all(known)

@@ -70,7 +70,8 @@ fn patterns_come_when_their_manuals_say() {
 
 #[test]
 fn changes_of_the_clock_are_those_that_cron_manuals_describe() {
-    let table: &[(&str, &str, (&str, &str), &[&str])] = &[
+    type Case<'a> = (&'a str, &'a str, (&'a str, &'a str), &'a [&'a str]);
+    let table: &[Case<'_>] = &[
         // Fixed times run at the end of the gap, and once in an hour that comes twice.
         (
             "30 2 * * *",

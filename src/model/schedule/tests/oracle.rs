@@ -167,43 +167,41 @@ impl Pattern {
         self.seconds.set.len() * self.minutes.set.len() * self.hours.set.len()
     }
 
-    /// The times in a stretch of minutes, by looking at each.
-    fn walk(&self, minutes: &[(i64, NaiveDateTime)]) -> Vec<i64> {
-        if self.is_fixed() {
-            return self.walk_days(minutes);
-        }
+    /// The times in some days, by looking at each minute.
+    fn walk(&self, days: &[Vec<Minute>]) -> Vec<i64> {
         let mut found = Vec::new();
-        for (instant, shown) in minutes {
-            let here = self.hours.set.contains(&shown.hour()) && self.minutes.set.contains(&shown.minute());
-            if here && (self.day)(shown.date()) {
-                found.extend(self.seconds.set.iter().map(|s| instant + i64::from(*s) * 1000));
+        for (n, minutes) in days.iter().enumerate().filter(|(_, minutes)| (self.day)(minutes[0].1.date())) {
+            if self.is_fixed() {
+                // The first day begins somewhere in its middle.
+                found.extend(self.once(minutes, n == 0));
+                continue;
+            }
+            for (instant, shown) in minutes {
+                if self.hours.set.contains(&shown.hour()) && self.minutes.set.contains(&shown.minute()) {
+                    found.extend(self.seconds.set.iter().map(|s| instant + i64::from(*s) * 1000));
+                }
             }
         }
         found
     }
 
-    /// Once for each local day: the first minute that shows the time or a later one.
-    fn walk_days(&self, minutes: &[(i64, NaiveDateTime)]) -> Vec<i64> {
-        let (hour, minute) = (*self.hours.set.first().unwrap(), *self.minutes.set.first().unwrap());
-        let second = *self.seconds.set.first().unwrap();
-        let days: BTreeSet<NaiveDate> = minutes.iter().map(|(_, shown)| shown.date()).collect();
-        let mut found = Vec::new();
-        for day in days.into_iter().filter(|day| (self.day)(*day)) {
-            let wanted = day.and_hms_opt(hour, minute, 0).unwrap();
-            let Some((instant, shown)) = minutes.iter().find(|(_, shown)| *shown >= wanted) else { continue };
-            // The first day of the stretch begins somewhere in its middle.
-            if *shown == wanted {
-                found.push(instant + i64::from(second) * 1000);
-            } else if minutes.first() != Some(&(*instant, *shown)) && shown.date() == day {
-                found.push(*instant);
-            }
+    /// Once for a local day: the first minute that shows the time, or a later one where none does.
+    fn once(&self, minutes: &[Minute], is_part: bool) -> Option<i64> {
+        let only = |field: &Numbers| *field.set.first().unwrap();
+        let wanted = minutes[0].1.date().and_hms_opt(only(&self.hours), only(&self.minutes), 0).unwrap();
+        let (instant, shown) = minutes.iter().find(|(_, shown)| *shown >= wanted)?;
+        match *shown == wanted {
+            true => Some(instant + i64::from(only(&self.seconds)) * 1000),
+            false => (!is_part).then_some(*instant),
         }
-        found
     }
 }
 
-/// Every minute from one instant to before another, with what the clock of a zone shows.
-fn minutes(zone: Tz, from: i64, to: i64) -> Vec<(i64, NaiveDateTime)> {
+/// A minute of real time, and what the clock shows at its beginning.
+type Minute = (i64, NaiveDateTime);
+
+/// Every minute from one instant to before another.
+fn minutes(zone: Tz, from: i64, to: i64) -> Vec<Minute> {
     let local = |t: i64| DateTime::from_timestamp_millis(t).unwrap().with_timezone(&zone).naive_local();
     (from / MINUTE..to / MINUTE).map(|m| (m * MINUTE, local(m * MINUTE))).collect()
 }
@@ -216,6 +214,7 @@ fn planned_times_are_those_of_a_walk_over_every_minute() {
         for change in changes {
             let change = at(change).0;
             let all = minutes(zone(name), change - 4 * DAY, change + 4 * DAY);
+            let days: Vec<_> = all.chunk_by(|a, b| a.1.date() == b.1.date()).map(<[Minute]>::to_vec).collect();
             for _ in 0..PATTERNS {
                 let pattern = Pattern::generate(&mut seed);
                 let reach = match pattern.a_day() {
@@ -226,7 +225,7 @@ fn planned_times_are_those_of_a_walk_over_every_minute() {
                 };
                 let (from, to) = (change - reach, change + reach);
                 // The walk sees everything, so that the first day is a whole one where days count.
-                let wanted: Vec<i64> = pattern.walk(&all).into_iter().filter(|t| (from..to).contains(t)).collect();
+                let wanted: Vec<i64> = pattern.walk(&days).into_iter().filter(|t| (from..to).contains(t)).collect();
                 // A pattern may be one that never comes, and is refused then.
                 let Ok(cron) = Cron::parse(&pattern.text) else {
                     assert!(wanted.is_empty(), "{name}: {} was refused", pattern.text);
