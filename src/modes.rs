@@ -6,6 +6,7 @@ mod demo;
 mod fetch;
 mod local;
 mod options;
+mod restore;
 mod signals;
 mod supervise;
 mod transform;
@@ -55,6 +56,7 @@ fn dispatch(args: Args, out: &mut Out, clock: &Arc<dyn Clock>) -> Result<Exit, F
         Some(Command::Ask(ask)) => backend::ask(&ask, load(), out, clock),
         Some(Command::Transform(transform)) => transform::run(&transform, out),
         Some(Command::Fetch(fetch)) => fetch::run(&fetch, out),
+        Some(Command::Restore(restore)) => restore::run(&restore, out),
         Some(Command::Doctor) => backend::doctor(&load(), out),
         Some(Command::Completions(shell)) => cli::docs::completions(&shell, out),
         Some(Command::Man) => cli::docs::man(out),

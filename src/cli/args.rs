@@ -1,9 +1,11 @@
 //! What can be typed. Types only: what a command does stands in its own file.
 
 mod fetch;
+mod restore;
 mod transform;
 
 pub use fetch::Fetch;
+pub use restore::{Restore, There};
 pub use transform::Transform;
 
 use crate::error::Exit;
@@ -103,6 +105,11 @@ pub enum Command {
     Transform(Box<Transform>),
     /// Call URLs at once, politely, and keep the answers, without a configuration
     Fetch(Box<Fetch>),
+    /// Take a backup apart: all of it, or some paths
+    #[command(
+        after_help = "Examples:\n  shiftboss restore backup/nightly-20260131T020000Z.tar.zst --list\n  shiftboss restore backup/nightly-20260131T020000Z.tar.zst --verify\n  shiftboss restore backup/nightly-20260131T020000Z.tar.zst processed/orders --to /srv/again"
+    )]
+    Restore(Box<Restore>),
     /// Check what the program needs from this machine
     Doctor,
     /// Print a completion script for a shell

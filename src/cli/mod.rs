@@ -18,6 +18,7 @@ pub mod jobs;
 pub mod line;
 pub mod logs;
 pub mod out;
+pub mod restore;
 pub mod setup;
 pub mod show;
 pub mod status;

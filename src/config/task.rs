@@ -22,7 +22,7 @@ pub const NAME_MAX: usize = 64;
 const TRIGGERS: [&str; 3] = ["watch", "after", "manual"];
 /// Keys that a later version may know, by what they are.
 const LATER_TRIGGERS: [&str; 1] = ["schedule"];
-const LATER_ACTIONS: [&str; 2] = ["backup", "report"];
+const LATER_ACTIONS: [&str; 1] = ["report"];
 const LATER_POLICIES: [&str; 1] = ["when"];
 
 /// What a task takes from the rest of the file.

@@ -22,6 +22,7 @@ mod recover;
 mod rows;
 mod schema;
 mod select;
+mod snapshot;
 mod tasks;
 #[cfg(test)]
 mod tests;
