@@ -286,3 +286,50 @@ fn unreadable(path: &[u8], e: &io::Error) -> Failure {
     failure.file = Some(text::bytes(path));
     failure
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::TestDesk;
+    use super::super::manifest;
+    use super::*;
+    use std::io::BufReader;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_read_keeps_its_length() {
+        let desk = TestDesk::new();
+        let dir = desk.dir.path();
+        std::fs::write(dir.join("a"), [7; 1000]).unwrap();
+        let exclude = Exclude::new(std::iter::empty()).unwrap();
+        let mut filling = Filling {
+            desk: &desk,
+            roots: &[],
+            exclude: &exclude,
+            skip: &[],
+            skip_unreadable: false,
+            database: None,
+            known: Known::default(),
+            entries: BufWriter::new(File::create(dir.join("entries")).unwrap()),
+            totals: Totals::default(),
+            rejects: Vec::new(),
+            progress: Progress::default(),
+            linked: HashMap::new(),
+        };
+        let mut tape = Tape::new(Vec::new());
+        let root = Root { path: dir.join("a"), name: b"a".into() };
+        walk::walk::<Fault>(&root, &exclude, &[], &mut |found| {
+            // Opened, and looked at: now it loses its end.
+            File::options().write(true).open(dir.join("a")).unwrap().set_len(10).unwrap();
+            filling.found(found, &mut tape)
+        })
+        .unwrap();
+        filling.entries.flush().unwrap();
+        assert_eq!((filling.totals.changed, filling.totals.bytes), (1, 1000));
+        let entries = BufReader::new(File::open(dir.join("entries")).unwrap());
+        let entry = manifest::entries(entries).next().unwrap().unwrap();
+        let stored = [vec![7; 10], vec![0; 990]].concat();
+        assert!(entry.changed && entry.size == 1000);
+        assert_eq!(entry.hash, Some(blake3::hash(&stored)), "what is missing is zeros");
+        assert_eq!(std::fs::metadata(dir.join("a")).unwrap().size(), 10);
+    }
+}

@@ -276,9 +276,7 @@ fn contents(
         done.count(first, outcome);
         for entry in more {
             let outcome = match &mut place {
-                Some(place) if is_there => {
-                    place.read(&first.path).and_then(|mut file| place.file(entry, &mut file))
-                }
+                Some(place) if is_there => place.read(&first.path).and_then(|mut file| place.file(entry, &mut file)),
                 None if is_there => Ok(true),
                 _ => Err(io::Error::new(ErrorKind::InvalidData, "its content is damaged")),
             };

@@ -175,7 +175,8 @@ mod tests {
     }
 
     fn any_copies() -> impl Strategy<Value = Vec<Copy>> {
-        let one = (0_i64..4000, any::<bool>(), any::<bool>(), proptest::collection::vec(any::<prop::sample::Index>(), 0..3));
+        let one =
+            (0_i64..4000, any::<bool>(), any::<bool>(), proptest::collection::vec(any::<prop::sample::Index>(), 0..3));
         proptest::collection::vec(one, 0..40).prop_map(|list| {
             let mut list = list;
             list.sort_by_key(|(hours, ..)| *hours);

@@ -128,7 +128,8 @@ fn roots(block: &mut Block<'_>, key: &str, has_database: bool) -> Option<Vec<Roo
         let path = absolute(block.base(), Path::new(&text.value));
         let name = path.strip_prefix(block.base()).or_else(|_| path.strip_prefix("/")).unwrap_or(&path);
         let root = Root { name: name.as_os_str().as_bytes().to_vec(), path };
-        let holds = |a: &[u8], b: &[u8]| a.is_empty() || a == b || b.strip_prefix(a).is_some_and(|b| b.starts_with(b"/"));
+        let holds =
+            |a: &[u8], b: &[u8]| a.is_empty() || a == b || b.strip_prefix(a).is_some_and(|b| b.starts_with(b"/"));
         if let Some((other, _)) = made.iter().find(|(o, _)| holds(&o.name, &root.name) || holds(&root.name, &o.name)) {
             let other = shown(&String::from_utf8_lossy(&other.name));
             let message = format!("one path holds the other in a copy: {} and {other}", shown(&text.value));

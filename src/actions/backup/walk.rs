@@ -42,7 +42,11 @@ impl Exclude {
         for (n, pattern) in patterns.enumerate() {
             let glob = GlobBuilder::new(pattern).literal_separator(true).build();
             let glob = glob.map_err(|e| (n, e.kind().to_string()))?;
-            if pattern.contains('/') { paths.add(glob) } else { names.add(glob) };
+            if pattern.contains('/') {
+                paths.add(glob)
+            } else {
+                names.add(glob)
+            };
         }
         let build = |set: GlobSetBuilder| set.build().map_err(|e| (0, e.kind().to_string()));
         Ok(Self { names: build(names)?, paths: build(paths)? })
@@ -123,7 +127,9 @@ pub fn walk<E>(
     };
     match kind_of(&stat) {
         SFlag::S_IFDIR => {}
-        SFlag::S_IFREG => return each(Found::Entry(entry(EntryKind::File, root.name.clone(), &stat), Some((fd.into(), stat)))),
+        SFlag::S_IFREG => {
+            return each(Found::Entry(entry(EntryKind::File, root.name.clone(), &stat), Some((fd.into(), stat))));
+        }
         _ => return each(Found::Special),
     }
     if skip.contains(&(stat.st_dev, stat.st_ino)) {
