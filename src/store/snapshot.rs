@@ -8,6 +8,7 @@ use crate::model::{Failure, text};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,7 +24,9 @@ impl Store {
             let why = text::escape(&e.to_string()).into_owned();
             Failure::transient("snapshot", format!("cannot copy the database to {}: {why}", text::path(to)))
         };
-        File::create_new(to).map_err(|e| Failure::io("snapshot", "create", to, &e))?;
+        let mut private = File::options();
+        private.write(true).create_new(true).mode(0o600);
+        private.open(to).map_err(|e| Failure::io("snapshot", "create", to, &e))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let from = Connection::open_with_flags(&self.path, flags).map_err(fault)?;
         from.busy_timeout(Duration::from_secs(5)).map_err(fault)?;

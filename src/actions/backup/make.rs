@@ -17,9 +17,9 @@ use crate::model::{Desk, Failure, JobOrder, OnExists, Report, crash, text};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::unistd::syncfs;
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, BufReader, BufWriter, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Memory of one piece under way: as it came, packed, and what packs it.
@@ -43,6 +43,11 @@ pub fn run(spec: &Spec, order: &JobOrder) -> Result<Report, Failure> {
     let form = spec.form;
     let desk = order.desk.as_ref();
     std::fs::create_dir_all(&spec.dir).map_err(|e| Failure::io("output", "create", &spec.dir, &e))?;
+    DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(&order.scratch)
+        .map_err(|e| Failure::io("scratch", "create", &order.scratch, &e))?;
     let task = order.vars.task.as_str();
     let mut run = Run {
         spec,

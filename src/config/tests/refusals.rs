@@ -139,8 +139,8 @@ fn wrong_policies_are_refused_each_with_a_hint() {
             "4:1 `schedule` is not available in this version | this version starts tasks by `watch`, `after` or `manual`",
         ),
         (
-            "backup = { dir = \"b\" }",
-            "4:1 `backup` is not available in this version | this version has `extract` or `command`",
+            "report = { to = [] }",
+            "4:1 `report` is not available in this version | this version has `extract` or `command`",
         ),
         (
             "when = {}",

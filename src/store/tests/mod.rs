@@ -18,6 +18,7 @@ mod prune;
 mod rng;
 mod scale;
 mod simulation;
+mod snapshot;
 
 use super::Store;
 use crate::model::job::{Claimed, Facts, Landed, Move, MoveKind};
