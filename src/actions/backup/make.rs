@@ -38,8 +38,14 @@ struct Run<'a> {
     copies: Vec<Lying>,
 }
 
-/// Does the work.
+/// Does the work. Its scratch files go with it; those of one that is killed go at the next start.
 pub fn run(spec: &Spec, order: &JobOrder) -> Result<Report, Failure> {
+    let done = work(spec, order);
+    let _ = std::fs::remove_dir_all(&order.scratch);
+    done
+}
+
+fn work(spec: &Spec, order: &JobOrder) -> Result<Report, Failure> {
     let form = spec.form;
     let desk = order.desk.as_ref();
     std::fs::create_dir_all(&spec.dir).map_err(|e| Failure::io("output", "create", &spec.dir, &e))?;

@@ -1,3 +1,5 @@
+//! Copies made with the desk for tests, and taken apart again.
+
 use super::super::testing::{TestDesk, order};
 use super::copies::{of_task, with};
 use super::manifest::{BESIDE, EntryKind};

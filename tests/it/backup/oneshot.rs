@@ -114,6 +114,7 @@ fn a_job_says_what_it_copied() {
     let job = site.jobs().remove(0);
     assert_eq!((job["state"].as_str(), job["action"].as_str()), (Some("succeeded"), Some("backup")), "{job}");
     assert_eq!(job["outputs"].as_array().unwrap().len(), 2, "{job}");
+    assert_eq!(std::fs::read_dir(site.path("data/scratch")).unwrap().count(), 0, "nothing is left of the work");
     let log = site.run("logs --task nightly").expect(0).out;
     assert!(log.contains("2 files") && log.contains("read back"), "{log}");
 }
