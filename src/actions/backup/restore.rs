@@ -26,6 +26,8 @@ pub struct Source {
     pub head: Head,
     /// Its entries.
     pub entries: Vec<Entry>,
+    /// Why the manifest beside it is not the one that was read, where there is one.
+    pub beside: Option<String>,
 }
 
 /// Something that was not restored.
@@ -83,6 +85,7 @@ impl Source {
     pub fn open(path: &Path, check: Check<'_>) -> io::Result<Self> {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let read = |manifest: &Path| collect(BufReader::new(File::open(manifest)?));
+        let mut why = None;
         let (path, (head, entries)) = if path.is_dir() {
             (path.to_owned(), read(&path.join(INSIDE))?)
         } else if let Some(archive) = name.strip_suffix(BESIDE) {
@@ -91,13 +94,17 @@ impl Source {
             let beside = with(path, BESIDE);
             let made = match read(&beside) {
                 // Without it, or where it is damaged, the archive has another one.
-                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => inside(path, check)?,
+                Err(e) if e.kind() == ErrorKind::NotFound => inside(path, check)?,
+                Err(e) if e.kind() == ErrorKind::InvalidData => {
+                    why = Some(e.to_string());
+                    inside(path, check)?
+                }
                 made => made?,
             };
             (path.to_owned(), made)
         };
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-        Ok(Self { path, folder, head, entries })
+        Ok(Self { path, folder, head, entries, beside: why })
     }
 
     /// The archive that an entry's bytes are in: none for the copy itself.
@@ -114,6 +121,9 @@ impl Source {
     /// Reads every byte of the copy and of what it needs, and compares.
     pub fn verify(&self, check: Check<'_>) -> io::Result<Done> {
         let mut done = run(self, None, &|_| true, check)?;
+        if let Some(why) = &self.beside {
+            done.note(BESIDE.as_bytes(), &io::Error::new(ErrorKind::InvalidData, why.clone()));
+        }
         let own = self.path.file_name().map(|n| n.as_encoded_bytes().to_vec()).unwrap_or_default();
         let mut entries = self.entries.iter().cloned().map(Ok);
         let whole = match self.head.form {

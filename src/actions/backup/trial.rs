@@ -16,7 +16,7 @@ pub fn run(path: &Path, manifest: &Path, dir: &Path, scratch: &Path, check: Chec
     let read = Manifest::open(BufReader::new(File::open(manifest)?))?;
     let head = read.head.clone();
     let stat = statvfs(scratch)?;
-    let free = u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size());
+    let free = stat.blocks_available().saturating_mul(stat.fragment_size());
     // A block for each entry, and a tenth that stays free.
     let wanted = head.totals.bytes.saturating_add(head.totals.entries.saturating_mul(4096));
     if wanted > free / 10 * 9 {
@@ -24,7 +24,7 @@ pub fn run(path: &Path, manifest: &Path, dir: &Path, scratch: &Path, check: Chec
         return Ok(format!("left out, it needs {wanted} bytes and {free} are free"));
     }
     let entries = read.collect::<io::Result<Vec<_>>>()?;
-    let source = Source { path: path.to_owned(), folder: dir.to_owned(), head, entries };
+    let source = Source { path: path.to_owned(), folder: dir.to_owned(), head, entries, beside: None };
     let to = scratch.join("restored");
     let tried = (|| {
         let done = restore::run(&source, Some((&to, OnThere::Fail)), &|_| true, check)?;

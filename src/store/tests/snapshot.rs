@@ -23,7 +23,7 @@ fn a_snapshot_is_of_one_moment_and_holds_up_nobody() {
         conn.query_row("SELECT count(*) FROM job", [], |row| row.get(0)).unwrap()
     };
     assert_eq!(count(&copy), 3000, "what was committed meanwhile is not in it");
-    assert_eq!(count(&rusqlite::Connection::open(store.path()).unwrap()), 3000 + steps.get() as u64);
+    assert_eq!(count(&rusqlite::Connection::open(store.path()).unwrap()), 3000 + steps.get());
     drop(copy);
     let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!names.iter().any(|n| n == "copy.db-wal" || n == "copy.db-shm"), "{names:?}");

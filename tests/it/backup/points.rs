@@ -32,7 +32,7 @@ fn a_copy_that_goes_never_looks_whole_again() {
         let left = made(&world);
         assert_eq!(
             left,
-            [before.clone()],
+            std::slice::from_ref(&before),
             "{point}: the old one is gone, the newest one is there: {:?}",
             names(&world)
         );
