@@ -8,6 +8,7 @@ mod init;
 mod local;
 mod options;
 mod report;
+mod restore;
 mod signals;
 mod supervise;
 mod transform;
@@ -58,6 +59,7 @@ fn dispatch(args: Args, out: &mut Out, clock: &Arc<dyn Clock>) -> Result<Exit, F
         Some(Command::Transform(transform)) => transform::run(&transform, out),
         Some(Command::Fetch(fetch)) => fetch::run(&fetch, out),
         Some(Command::Report(report)) => report::run(&report, &load()?, out),
+        Some(Command::Restore(restore)) => restore::run(&restore, out),
         Some(Command::Doctor) => backend::doctor(&load(), out),
         Some(Command::Completions(shell)) => cli::docs::completions(&shell, out),
         Some(Command::Man) => cli::docs::man(out),

@@ -2,10 +2,12 @@
 
 mod fetch;
 mod report;
+mod restore;
 mod transform;
 
 pub use fetch::Fetch;
 pub use report::Report;
+pub use restore::{Restore, There};
 pub use transform::Transform;
 
 use crate::error::Exit;
@@ -113,6 +115,11 @@ pub enum Command {
         after_help = "Examples:\n  shiftboss report\n  shiftboss report --period 7d --format html -o week.html\n  shiftboss report --json | jq .totals"
     )]
     Report(Report),
+    /// Take a backup apart: all of it, or some paths
+    #[command(
+        after_help = "Examples:\n  shiftboss restore backup/nightly-20260131T020000Z.tar.zst --list\n  shiftboss restore backup/nightly-20260131T020000Z.tar.zst --verify\n  shiftboss restore backup/nightly-20260131T020000Z.tar.zst processed/orders --to /srv/again"
+    )]
+    Restore(Box<Restore>),
     /// Check what the program needs from this machine
     Doctor,
     /// Print a completion script for a shell

@@ -19,6 +19,7 @@ pub mod line;
 pub mod logs;
 pub mod next;
 pub mod out;
+pub mod restore;
 pub mod setup;
 pub mod show;
 pub mod status;

@@ -22,8 +22,6 @@ pub const NAME_MAX: usize = 64;
 
 /// Triggers of this version.
 const TRIGGERS: [&str; 4] = ["watch", "schedule", "after", "manual"];
-/// Keys that a later version may know, by what they are.
-const LATER_ACTIONS: [&str; 1] = ["backup"];
 
 /// What a task takes from the rest of the file.
 pub(super) struct Defaults<'a> {
@@ -55,7 +53,6 @@ pub(super) fn task<'a>(mut block: Block<'a>, entry: &'a Entry, defaults: &Defaul
         return None; // reported when the block is dropped
     }
     let named = name(&block, entry);
-    refuse_later(&mut block, defaults.kinds);
     let zone = timezone(&mut block).unwrap_or(defaults.timezone);
     let trigger = trigger(&mut block, zone);
     let when = when(&mut block, trigger.as_ref());
@@ -127,22 +124,6 @@ fn name(block: &Block<'_>, entry: &Entry) -> bool {
     fine
 }
 
-/// Refuses keys that this version knows of and cannot run, in words that do not look like a typing slip.
-fn refuse_later(block: &mut Block<'_>, kinds: &[&dyn Kind]) {
-    let actions: Vec<_> = kinds.iter().map(|k| k.key()).collect();
-    let refuse = |block: &mut Block<'_>, keys: &[&str], hint: &str| {
-        for key in keys.iter().filter(|k| !actions.contains(k)) {
-            // Looked up by hand: asking for the key would offer it as a suggestion for a misspelt one.
-            if let Some(entry) = block.entries().iter().find(|e| e.key == **key) {
-                block.ask(key);
-                let message = format!("`{key}` is not available in this version");
-                block.problem(Complaint::new(entry.key_span.clone(), message).hint(hint));
-            }
-        }
-    };
-    refuse(block, &LATER_ACTIONS, &format!("this version has {}", list(&actions)));
-}
-
 /// Keys in a sentence: `a`, `b` or `c`.
 fn list(keys: &[&str]) -> String {
     match keys {
@@ -155,11 +136,11 @@ fn list(keys: &[&str]) -> String {
     }
 }
 
-/// The one entry of `keys`; another one, or none, is a problem. `later`: keys that were refused and count as one.
-fn only<'a>(block: &mut Block<'a>, what: &str, keys: &[&str], later: &[&str]) -> Option<&'a Entry> {
+/// The one entry of `keys`; another one, or none, is a problem.
+fn only<'a>(block: &mut Block<'a>, what: &str, keys: &[&str]) -> Option<&'a Entry> {
     let mut given: Vec<_> = keys.iter().filter_map(|k| block.entry(k)).collect();
     given.sort_by_key(|e| e.key_span.start);
-    if given.is_empty() && !block.entries().iter().any(|e| later.contains(&e.key.as_str())) {
+    if given.is_empty() {
         let message = format!("`{}` has no {what}", block.name());
         block.problem(Complaint::new(block.span(), message).hint(format!("give it {}", list(keys))));
     }
@@ -180,7 +161,7 @@ struct Triggered {
 }
 
 fn trigger(block: &mut Block<'_>, zone: chrono_tz::Tz) -> Option<Triggered> {
-    let entry = only(block, "trigger", &TRIGGERS, &[])?;
+    let entry = only(block, "trigger", &TRIGGERS)?;
     match entry.key.as_str() {
         "watch" => watch(block.below("watch", &entry.node)),
         "schedule" => schedule(block.below("schedule", &entry.node), zone).map(|schedule| Triggered {
@@ -284,7 +265,7 @@ struct Built<'a> {
 
 fn action<'a>(block: &mut Block<'a>, kinds: &[&dyn Kind]) -> Option<Built<'a>> {
     let keys: Vec<_> = kinds.iter().map(|k| k.key()).collect();
-    let entry = only(block, "action", &keys, &LATER_ACTIONS)?;
+    let entry = only(block, "action", &keys)?;
     let kind = kinds.iter().find(|k| k.key() == entry.key)?;
     let mut below = block.below(&entry.key, &entry.node);
     Some(Built { built: kind.build(&mut below)?, entry })

@@ -62,6 +62,11 @@ pub const POINTS: &[&str] = &[
     // A file that no task takes, where these fail: no job is made of it.
     "stray.record_written",
     "stray.moved",
+    // A backup: a tree gets its name, and an old copy goes.
+    "backup.tree_whole",
+    "backup.tree_named",
+    "backup.archive_deleted",
+    "backup.tree_unnamed",
     // Every commit of the store.
     "store.before_commit",
 ];

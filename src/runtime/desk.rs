@@ -274,6 +274,10 @@ impl Desk for JobDesk {
         secrets::resolve(secret, SECRET_MAX)
     }
 
+    fn snapshot(&self, to: &Path) -> Result<(), Failure> {
+        self.shared.store.snapshot(to, &|| self.stopped().is_none())
+    }
+
     fn hosts(&self) -> Arc<dyn Hosts> {
         Arc::clone(&self.shared.gate) as Arc<dyn Hosts>
     }

@@ -35,8 +35,11 @@ struct Known {
     success_due: Option<Millis>,
     /// Runs that have not begun, with the latest time for it.
     unbegun: VecDeque<(RunId, Millis)>,
-    /// Whether its times are to be looked at, whatever the time is.
-    is_new: bool,
+    /// When its times were last looked at; none: they are to be, whatever the time is. A clock that was set back since
+    /// may have left what comes next far away.
+    looked: Option<Millis>,
+    /// Whether the store has the standing.
+    is_kept: bool,
 }
 
 /// Runs until the supervisor stops.
@@ -68,9 +71,10 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         for (task, schedule) in scheduled(&live) {
             let Some(known) = known.get_mut(&task.name) else { continue };
             let now = shared.now();
-            if known.is_new || known.next_at.is_some_and(|at| at <= now) {
+            let is_due = known.next_at.is_some_and(|at| at <= now);
+            if is_due || known.looked.is_none_or(|looked| now < looked) {
                 match plan(&shared, task, schedule, known, now).await {
-                    Ok(()) => known.is_new = false,
+                    Ok(()) => known.looked = Some(now),
                     Err(StoreError::Closed) => return,
                     Err(e) => {
                         shared.store_failed(&e).await;
@@ -122,8 +126,9 @@ fn reconciled(
             (None, Some(was)) => Standing { anchor: was.anchor, last_planned: was.last_planned },
             (None, None) => Standing { anchor: now, last_planned: None },
         };
+        let is_kept = standing.last_planned.is_some();
         let unbegun = kept.map(|k| k.unbegun).unwrap_or_default();
-        let fresh = Known { spec, standing, next_at: None, success_due: None, unbegun, is_new: true };
+        let fresh = Known { spec, standing, next_at: None, success_due: None, unbegun, looked: None, is_kept };
         known.insert(TaskName::clone(&task.name), fresh);
     }
     let mut overdue = shared.overdue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,6 +148,11 @@ async fn plan(
     now: Millis,
 ) -> Result<(), StoreError> {
     let planned = schedule::plan(schedule, &task.name, &known.standing, now);
+    let standing = Standing { anchor: planned.anchor, last_planned: planned.last_planned };
+    if known.is_kept && planned.slots.is_empty() && standing == known.standing {
+        known.next_at = planned.next_at;
+        return Ok(());
+    }
     let is_paused = !planned.slots.is_empty() && is_paused(shared, &task.name).await;
     let runs = planned.slots.iter().filter(|slot| matches!(slot, Slot::Run { .. })).count();
     let slot = |slot: Slot| match slot {
@@ -165,7 +175,7 @@ async fn plan(
         now,
     };
     let done = shared.ledger.plan_slots(order).await?;
-    known.standing = Standing { anchor: planned.anchor, last_planned: planned.last_planned };
+    (known.standing, known.is_kept) = (standing, true);
     known.next_at = planned.next_at;
     for (at, run, _) in done.runs.iter().filter(|(_, _, left_out)| left_out.is_none()) {
         if known.unbegun.len() == WATCHED_MAX {

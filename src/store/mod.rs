@@ -24,6 +24,7 @@ mod rows;
 mod schema;
 mod select;
 mod slots;
+mod snapshot;
 mod statistics;
 mod tasks;
 #[cfg(test)]

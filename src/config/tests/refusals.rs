@@ -139,10 +139,6 @@ fn wrong_policies_are_refused_each_with_a_hint() {
             "4:1 a second trigger beside `watch`: schedule | one trigger a task: make two tasks of it",
         ),
         (
-            "backup = { dir = \"b\" }",
-            "4:1 `backup` is not available in this version | this version has `extract` or `command`",
-        ),
-        (
             "when = {}",
             "4:1 `when` beside `watch`: a file that landed is always taken | remove it, or start the task by `schedule`, `after` or `manual`",
         ),

@@ -114,7 +114,7 @@ fn the_example_loads_as_it_is_and_with_every_setting() {
         read.unwrap_or_else(|problems| panic!("{}", problems.render(false)))
     };
     let (plain, full) = (real(EXAMPLE), real(&uncommented()));
-    assert_eq!((plain.tasks.len(), full.tasks.len()), (3, 11));
+    assert_eq!((plain.tasks.len(), full.tasks.len()), (3, 12));
     assert!(full.managed_by_systemd && full.group.is_some());
     // What is commented out as a default is the default.
     assert_eq!((plain.retention, plain.drain), (full.retention, full.drain));

@@ -130,6 +130,13 @@ pub trait Desk: Send + Sync {
     /// The value of a secret, read anew. Blocks, and runs a program where the secret is what one prints.
     fn secret(&self, secret: &Secret) -> Result<String, Failure>;
 
+    /// Writes a copy of the supervisor's own database to a new file, as it is at one moment, and checks it. Waits, and holds
+    /// nobody up; ends early when the attempt should stop.
+    fn snapshot(&self, to: &Path) -> Result<(), Failure> {
+        let message = format!("there is no database to copy to {}", crate::model::text::path(to));
+        Err(Failure::permanent("no_database", message))
+    }
+
     /// The gate before every request.
     fn hosts(&self) -> Arc<dyn Hosts>;
 

@@ -19,6 +19,7 @@ mod rng;
 mod scale;
 mod simulation;
 mod slots;
+mod snapshot;
 mod statistics;
 
 use super::Store;
