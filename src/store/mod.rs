@@ -37,9 +37,9 @@ pub use schema::SCHEMA;
 pub use writer::Class;
 
 use crate::error::Fatal;
+use crate::model::action::network::Item;
 use crate::model::alert::Notice;
 use crate::model::alert::outbox::{Mark, NewMessage, Outbox, Told};
-use crate::model::action::network::Item;
 use crate::model::job::{JobFile, Landed, Move};
 use crate::model::ledger::{
     Checkpoint, Claim, ClaimAnswer, ClosedLane, DecideAnswer, Decision, FinishAnswer, JobFacts, Keep, Landing,

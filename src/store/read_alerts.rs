@@ -35,7 +35,8 @@ const CAUSES: &str = "SELECT c.id, c.first_at, t.name, c.code, c.text, c.last_at
     OR c.id IN (SELECT id FROM alert WHERE source = 0 AND state > 0)
  ORDER BY c.id";
 
-const NOTICES: &str = "SELECT n.id, n.first_at, t.name, n.kind, n.text, n.last_at, n.open, n.total, n.open, n.level, n.key
+const NOTICES: &str =
+    "SELECT n.id, n.first_at, t.name, n.kind, n.text, n.last_at, n.open, n.total, n.open, n.level, n.key
  FROM notice n LEFT JOIN task t ON t.id = n.task
  WHERE n.id IN (SELECT id FROM (SELECT id FROM notice WHERE open > 0 ORDER BY last_at DESC LIMIT ?1))
     OR n.id IN (SELECT id FROM alert WHERE source = 1 AND state > 0)
