@@ -17,7 +17,7 @@ mod routing;
 mod slack;
 mod webhook;
 
-pub use delivery::{Hands, Sender, Undelivered};
+pub use delivery::{Hands, Sender, Step, Undelivered};
 pub use http::beat;
 pub use message::{From, compose, test_message};
 pub use quiet::until as quiet_until;

@@ -19,7 +19,8 @@ use super::wire::{
 use crate::error::{Exit, Fatal};
 use crate::model::ports::{JobsQuery, LogsQuery, Refusal, Target};
 use crate::model::view::{
-    Done, InputView, JobDetail, JobsPage, LogsPage, Paused, Selection, Status, Triggered, WhyView,
+    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, Selection, Status, TestedView, Triggered,
+    WhyView,
 };
 use crate::model::{JobId, text};
 use base64::Engine as _;
@@ -272,6 +273,17 @@ impl Client {
     /// Drains, then starts the supervisor again. Answered when the drain has begun.
     pub async fn restart(&self) -> Result<(), ClientError> {
         self.post("restart", &Empty {}).await.map(|Empty {}| ())
+    }
+
+    /// What people outside were told, and what waits to be told.
+    pub async fn alerts(&self) -> Result<AlertsView, ClientError> {
+        self.get("alerts", Params::new()).await
+    }
+
+    /// Sends a message to a channel, or to all of them, and answers what came of it.
+    pub async fn alert_test(&self, channel: Option<&str>) -> Result<Vec<TestedView>, ClientError> {
+        let path = channel.map_or_else(|| "alerts/test".into(), |c| format!("alerts/{}/test", exchange::encode(c)));
+        self.post(&path, &Empty {}).await
     }
 
     /// Why a job is not running.

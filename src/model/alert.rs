@@ -106,6 +106,10 @@ pub struct Message {
     pub at: Millis,
 }
 
+/// Kind of the notices that are errors of the supervisor itself: their key is the code of the banner, and is shown as
+/// their code.
+pub const BANNER: &str = "supervisor";
+
 /// Something that is wrong beside failed jobs: a schedule that is overdue, a run unlike the others, a full disk. It is
 /// raised again and again while it lasts, and over when it is cleared.
 #[derive(Clone, Debug, PartialEq, Eq)]

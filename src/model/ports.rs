@@ -2,7 +2,8 @@
 
 use super::action::{BoxFuture, Level};
 use super::view::{
-    Done, InputView, JobDetail, JobsPage, LogsPage, Paused, Selection, Status, Tick, Triggered, WhyView,
+    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, Selection, Status, TestedView, Tick, Triggered,
+    WhyView,
 };
 use super::{Filter, JobId, SelectionId};
 use std::fmt;
@@ -97,6 +98,8 @@ pub trait Reader: Send + Sync {
     fn file(&self, path: PathBuf) -> Answer<JobsPage>;
     /// A page of the log.
     fn logs(&self, query: LogsQuery) -> Answer<LogsPage>;
+    /// What people outside were told, and what waits to be told.
+    fn alerts(&self) -> Answer<AlertsView>;
     /// The newest tick, and a way to wait for the next one.
     fn ticks(&self) -> Box<dyn Ticks>;
 }
@@ -141,6 +144,8 @@ pub trait Commands: Send + Sync {
     fn stop(&self, actor: Actor, now: bool) -> Answer<()>;
     /// Drains, then starts this program again with the same arguments.
     fn restart(&self, actor: Actor) -> Answer<()>;
+    /// Sends a message to a channel, or to all of them, and answers what came of it.
+    fn alert_test(&self, actor: Actor, channel: Option<String>) -> Answer<Vec<TestedView>>;
 }
 
 /// Why things do not run.

@@ -4,6 +4,7 @@
 //! It guarantees that every job started is decided exactly once, that nothing visible happens before its decision is on
 //! the disk, and that a stop says who is still running.
 
+mod alerting;
 mod desk;
 mod devices;
 mod folders;

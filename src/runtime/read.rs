@@ -6,7 +6,9 @@ use super::ticks::{self, Subscription};
 use super::watching::Watching;
 use crate::clock::rfc3339;
 use crate::model::ports::{Answer, JobsQuery, LogsQuery, Reader, Refusal, Ticks};
-use crate::model::view::{Banner, Gravity, InputView, JobDetail, JobsPage, LogsPage, Paused, Status, TaskView, Tick};
+use crate::model::view::{
+    AlertsView, Banner, Gravity, InputView, JobDetail, JobsPage, LogsPage, Paused, Status, TaskView, Tick,
+};
 use crate::model::{ContextLine, JobId, Millis, Trigger, text};
 use crate::store::{Overview, TaskRow};
 use std::io::{BufRead, BufReader};
@@ -267,6 +269,10 @@ impl Reader for Reads {
             }
             Ok(this.shared.log.page(&query))
         })
+    }
+
+    fn alerts(&self) -> Answer<AlertsView> {
+        self.ask(|this| super::alerting::view(&this.shared).map_err(refuse_store))
     }
 
     fn ticks(&self) -> Box<dyn Ticks> {

@@ -303,6 +303,7 @@ impl Supervisor {
         tracker.task("signals", Box::pin(super::signals::run(control.clone(), stop.clone())));
         tracker.task("ticks", Box::pin(ticks::run(Arc::clone(&shared), tick_tx, stop.clone())));
         tracker.task("gate", Box::pin(super::network::run(Arc::clone(&shared), stop.clone())));
+        tracker.task("alerts", Box::pin(super::alerting::run(Arc::clone(&shared), stop.clone())));
         tracker.task("housekeeping", Box::pin(housekeeping::run(Arc::clone(&shared), stop.clone())));
         let closing = served.clone();
         tracker.task(

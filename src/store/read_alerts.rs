@@ -5,7 +5,7 @@ use super::query::Queries;
 use super::rows::unsigned;
 use crate::clock::rfc3339;
 use crate::model::alert::outbox::{Sample, Source, Standing, Told, ToldState, Trouble, Waiting};
-use crate::model::alert::{Message, Severity};
+use crate::model::alert::{BANNER, Message, Severity};
 use crate::model::ledger::StoreError;
 use crate::model::view::{AlertsView, OutboxView};
 use crate::model::{JobId, Millis, TaskName, text};
@@ -190,11 +190,14 @@ fn cause(r: &Row<'_>) -> rusqlite::Result<Trouble> {
 }
 
 fn notice(r: &Row<'_>) -> rusqlite::Result<Trouble> {
+    let plain = cause(r)?;
+    let key: String = r.get(10)?;
     Ok(Trouble {
         source: Source::Notice,
         severity: Severity::from_code(r.get(9)?).unwrap_or(Severity::Warning),
-        key: r.get(10)?,
-        ..cause(r)?
+        code: if plain.code == BANNER { key.clone() } else { plain.code },
+        key,
+        ..plain
     })
 }
 

@@ -6,7 +6,8 @@ use crate::model::ports::{
     Actor, Answer, BoxFuture2, Commands, Explain, JobsQuery, LogsQuery, Reader, Refusal, Target, Ticks,
 };
 use crate::model::view::{
-    Done, InputView, JobDetail, JobsPage, LogsPage, Paused, Selection, Status, Tick, Triggered, WhyView,
+    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, Selection, Status, TestedView, Tick, Triggered,
+    WhyView,
 };
 use crate::model::{Filter, JobId};
 use std::path::PathBuf;
@@ -42,6 +43,10 @@ impl Reader for Client {
 
     fn logs(&self, query: LogsQuery) -> Answer<LogsPage> {
         call!(self, |c| c.logs(&query))
+    }
+
+    fn alerts(&self) -> Answer<AlertsView> {
+        call!(self, |c| c.alerts())
     }
 
     fn ticks(&self) -> Box<dyn Ticks> {
@@ -88,6 +93,10 @@ impl Commands for Client {
 
     fn restart(&self, _: Actor) -> Answer<()> {
         call!(self, |c| c.restart())
+    }
+
+    fn alert_test(&self, _: Actor, channel: Option<String>) -> Answer<Vec<TestedView>> {
+        call!(self, |c| c.alert_test(channel.as_deref()))
     }
 }
 

@@ -7,7 +7,8 @@ use crate::control::wire::{self, ActBody, PAGE_MAX, ReloadAnswer, SelectBody, St
 use crate::model::action::Level;
 use crate::model::ports::{Actor, JobsQuery, LogsQuery, Refusal, Target};
 use crate::model::view::{
-    Done, InputView, JobDetail, JobsPage, LogsPage, Paused, Selection, Status, TaskView, Triggered, WhyView,
+    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, Selection, Status, TaskView, TestedView,
+    Triggered, WhyView,
 };
 use crate::model::{JobId, SelectionId};
 use axum::extract::{Request, State};
@@ -66,6 +67,9 @@ pub(super) fn router(ports: Ports, closing: CancellationToken) -> Router {
         .route("/reload", post(reload))
         .route("/stop", post(stop))
         .route("/restart", post(restart))
+        .route("/alerts", get(alerts))
+        .route("/alerts/test", post(test_all))
+        .route("/alerts/{name}/test", post(test_one))
         .with_state(ports)
         .layer(Extension(closing));
     Router::new()
@@ -297,6 +301,23 @@ async fn stop(State(ports): Asks, Extension(actor): Acts, JsonBody(b): JsonBody<
 
 async fn restart(State(ports): Asks, Extension(actor): Acts, _: Bare) -> Answered<Nothing> {
     done(ports.commands.restart(actor).await)
+}
+
+async fn alerts(State(ports): Asks) -> Answered<AlertsView> {
+    answered(ports.reader.alerts().await)
+}
+
+async fn test_one(
+    State(ports): Asks,
+    Extension(actor): Acts,
+    Named(channel): Named,
+    _: Bare,
+) -> Answered<Vec<TestedView>> {
+    answered(ports.commands.alert_test(actor, Some(channel)).await)
+}
+
+async fn test_all(State(ports): Asks, Extension(actor): Acts, _: Bare) -> Answered<Vec<TestedView>> {
+    answered(ports.commands.alert_test(actor, None).await)
 }
 
 fn filter(q: Option<&str>) -> Result<crate::model::Filter, Refusal> {

@@ -5,8 +5,8 @@ use crate::model::ports::{
     Actor, Answer, BoxFuture2, Commands, Explain, JobsQuery, LogsQuery, Reader, Refusal, Target, Ticks,
 };
 use crate::model::view::{
-    Done, InputView, JobDetail, JobView, JobsPage, LogLine, LogsPage, Paused, Refused, Selection, Status, Tick,
-    Triggered, WhyView,
+    AlertsView, Done, InputView, JobDetail, JobView, JobsPage, LogLine, LogsPage, Paused, Refused, Selection, Status,
+    TestedView, Tick, Triggered, WhyView,
 };
 use crate::model::{Filter, JobId, JobState, RunId, SelectionId};
 use std::path::PathBuf;
@@ -186,6 +186,10 @@ impl Reader for FakePorts {
         })
     }
 
+    fn alerts(&self) -> Answer<AlertsView> {
+        self.answer("alerts".into(), |_| Ok(AlertsView::default()))
+    }
+
     fn ticks(&self) -> Box<dyn Ticks> {
         let receiver = self.ticks.lock().unwrap().as_ref().map(watch::Sender::subscribe);
         Box::new(FakeTicks(receiver))
@@ -249,6 +253,19 @@ impl Commands for FakePorts {
 
     fn restart(&self, _: Actor) -> Answer<()> {
         self.answer("restart".into(), |_| Ok(()))
+    }
+
+    fn alert_test(&self, _: Actor, channel: Option<String>) -> Answer<Vec<TestedView>> {
+        let tested = |name: &str, error: Option<&str>| TestedView {
+            channel: name.into(),
+            kind: "webhook".into(),
+            target: "hook.example.com".into(),
+            ok: error.is_none(),
+            error: error.map(str::to_owned),
+        };
+        self.answer(format!("alert_test {channel:?}"), move |_| {
+            Ok(vec![tested(channel.as_deref().unwrap_or("hook"), None), tested("mail", Some("no such host"))])
+        })
     }
 }
 
