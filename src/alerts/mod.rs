@@ -15,6 +15,8 @@ mod message;
 mod quiet;
 mod routing;
 mod slack;
+#[cfg(test)]
+mod tests;
 mod webhook;
 
 pub use delivery::{Hands, Sender, Step, Undelivered};

@@ -151,8 +151,8 @@ fn quiet(mut block: Block<'_>) -> Option<Quiet> {
         Some(name) => match name.value.parse() {
             Ok(zone) => Some(zone),
             Err(_) => {
-                let complaint = Complaint::new(name.span, format!("no such time zone: {}", shown(&name.value)));
-                block.problem(complaint.hint("write an IANA name, for example \"Asia/Seoul\" or \"UTC\""));
+                let complaint = Complaint::new(name.span, format!("unknown time zone: {}", shown(&name.value)));
+                block.problem(complaint.known(&name.value, chrono_tz::TZ_VARIANTS.iter().map(|z| z.name())));
                 None
             }
         },
