@@ -107,13 +107,7 @@ impl Router {
         let channels: Vec<Arc<Channel>> = self.channels.iter().map(|c| Arc::clone(&c.channel)).collect();
         let routed = alerts::route(&channels, &standing, now);
         let again = routed.again;
-        if routed.is_empty() {
-            again
-        } else if self.put(routed, now).await {
-            again
-        } else {
-            soon
-        }
+        if routed.is_empty() || self.put(routed, now).await { again } else { soon }
     }
 
     async fn standing(&self, now: Millis) -> Option<Standing> {
