@@ -11,6 +11,7 @@
 //! - [`files`]: brings files under control and puts them where they belong
 //! - [`triggers`], [`actions`]: what starts a job, and what a job does
 //! - [`runtime`]: acts on what the kernel decides
+//! - [`alerts`]: what people outside are told, and when
 //! - [`telemetry`]: logs, gauges, throughput
 //! - [`control`]: the socket
 //! - [`tui`]: a client that draws
@@ -21,6 +22,7 @@ pub mod error;
 pub mod model;
 
 pub mod actions;
+pub mod alerts;
 pub mod cli;
 pub mod config;
 pub mod control;

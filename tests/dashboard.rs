@@ -143,6 +143,14 @@ impl Reader for Fake {
         ready(JobsPage::default())
     }
 
+    fn schedules(&self) -> Answer<SchedulesPage> {
+        ready(SchedulesPage::default())
+    }
+
+    fn alerts(&self) -> Answer<AlertsView> {
+        ready(AlertsView::default())
+    }
+
     fn logs(&self, query: LogsQuery) -> Answer<LogsPage> {
         let line = LogLine {
             seq: 1,
@@ -210,6 +218,9 @@ impl Commands for Fake {
         refused()
     }
     fn restart(&self, _: Actor) -> Answer<()> {
+        refused()
+    }
+    fn alert_test(&self, _: Actor, _: Option<String>) -> Answer<Vec<TestedView>> {
         refused()
     }
 }

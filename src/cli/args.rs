@@ -186,6 +186,9 @@ pub enum Ask {
     Restart,
     /// Drain and stop the supervisor
     Stop(Stop),
+    /// Send a message to a channel of the configuration, or to all of them
+    #[command(after_help = "Examples:\n  shiftboss alert-test\n  shiftboss alert-test ops-mail")]
+    AlertTest(AlertTest),
 }
 
 /// What a command needs, for the one who builds its [`super::Backend`].
@@ -211,6 +214,8 @@ impl Ask {
             | Self::File(_)
             | Self::Logs(_)
             | Self::Next(_) => Needs::Read,
+            // Without a supervisor it sends by itself, and writes nothing.
+            Self::AlertTest(_) => Needs::Read,
             Self::Retry(_) | Self::Skip(_) | Self::Cancel(_) | Self::Trigger(_) | Self::Pause(_) | Self::Resume(_) => {
                 Needs::Act
             }
@@ -423,6 +428,14 @@ pub struct OneTask {
     /// The task [default: everything]
     #[arg(value_name = "TASK")]
     pub task: Option<String>,
+}
+
+/// `alert-test`
+#[derive(Clone, Debug, clap::Args)]
+pub struct AlertTest {
+    /// The channel [default: every one]
+    #[arg(value_name = "CHANNEL")]
+    pub channel: Option<String>,
 }
 
 /// `stop`

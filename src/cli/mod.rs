@@ -7,6 +7,7 @@
 //! it enters a [`line::Line`], JSON where it is written.
 
 pub mod act;
+pub mod alerts;
 pub mod args;
 pub mod control;
 pub mod docs;
@@ -70,6 +71,7 @@ pub async fn dispatch(ask: &Ask, backend: &Backend, out: &mut Out) -> Result<Exi
         Ask::Reload => control::reload(backend, out).await?,
         Ask::Restart => control::restart(backend, out).await?,
         Ask::Stop(args) => control::stop(args, backend, out).await?,
+        Ask::AlertTest(args) => alerts::test(args, backend, out).await?,
     };
     out.finish()?;
     Ok(exit)

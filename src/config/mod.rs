@@ -7,6 +7,7 @@
 //! Reading order: `raw` (text to tree), `supervisor`, `files` and `task` (tree to settings), `relations` (what only
 //! shows when tasks are seen together).
 
+mod alerts;
 pub mod crontab;
 mod files;
 mod find;
@@ -22,6 +23,7 @@ mod task;
 mod tests;
 mod when;
 
+pub use alerts::CHANNELS_MAX;
 pub use files::IGNORED;
 pub use find::{find, load};
 pub use init::{Created, EXAMPLE, init, init_from};
@@ -32,7 +34,8 @@ pub use task::NAME_MAX;
 
 use crate::error::{Problem, Problems, did_you_mean};
 use crate::model::action::Kind;
-use crate::model::block::{Block, Complaint, Complaints, Entry, Hint, Node};
+use crate::model::alert::channel::Alerts;
+use crate::model::block::{Block, Complaint, Complaints, Entry, Hint, Node, Value};
 use crate::model::{Task, Template, Trigger, Unmatched, text};
 use globset::GlobMatcher;
 use std::ffi::OsStr;
@@ -84,6 +87,8 @@ pub struct Config {
     pub retention: Retention,
     /// How much log is kept.
     pub log: LogPolicy,
+    /// Who is told what goes wrong.
+    pub alerts: Alerts,
     /// The tasks, in the order of the file.
     pub tasks: Vec<Arc<Task>>,
     /// Hash of what the file means; layout and comments do not count.
@@ -158,7 +163,6 @@ fn build<'a>(path: &'a Path, source: &str, root: &'a Node, kinds: &[&dyn Kind], 
     let group = supervisor::group(&mut block);
     let files = files::files(&mut block, base);
     let retention = supervisor::retention(&mut block);
-    refuse_alerts(&mut block);
     let mut tasks = supervisor::section(&mut block, "tasks");
     let entries = task_entries(&mut tasks);
 
@@ -174,7 +178,13 @@ fn build<'a>(path: &'a Path, source: &str, root: &'a Node, kinds: &[&dyn Kind], 
     let drafts: Vec<_> = entries.iter().filter_map(read).collect();
     let names: Vec<&str> = entries.iter().map(|e| e.key.as_str()).collect();
     let log = supervisor::log(&mut block, &names);
-    let around = relations::Surroundings { base, path, data_dir: &top.data_dir, ignore: &files.ignore, names: &names };
+    let channels = alerts::alerts(&mut block, &names);
+    let told: Vec<&str> = match block.entry("alerts").map(|entry| &entry.node.value) {
+        Some(Value::Table(entries)) => entries.iter().map(|e| e.key.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    let (data_dir, ignore) = (top.data_dir.as_path(), files.ignore.as_slice());
+    let around = relations::Surroundings { base, path, data_dir, ignore, channels: &told, names: &names };
     relations::check(&around, &drafts, sink);
 
     let mut canonical = String::new();
@@ -200,6 +210,7 @@ fn build<'a>(path: &'a Path, source: &str, root: &'a Node, kinds: &[&dyn Kind], 
         ignore_patterns,
         retention,
         log,
+        alerts: Alerts { channels, heartbeat: top.heartbeat },
         tasks: drafts.into_iter().map(|d| d.task).collect(),
         hash: raw::hash(&canonical),
     };
@@ -208,13 +219,6 @@ fn build<'a>(path: &'a Path, source: &str, root: &'a Node, kinds: &[&dyn Kind], 
         std::iter::once(base.to_owned()).chain(watched).collect()
     });
     config
-}
-
-fn refuse_alerts(block: &mut Block<'_>) {
-    if let Some(entry) = block.entry("alerts") {
-        let complaint = Complaint::new(entry.key_span.clone(), "`alerts` is not available in this version");
-        block.problem(complaint.hint("remove the section: failures show on the dashboard and in `shiftboss status`"));
-    }
 }
 
 fn task_entries<'a>(tasks: &mut Block<'a>) -> &'a [Entry] {

@@ -24,12 +24,15 @@ pub(super) struct Surroundings<'a> {
     pub(super) path: &'a Path,
     pub(super) data_dir: &'a Path,
     pub(super) ignore: &'a [Pattern],
+    /// Every name in `[alerts]`, also of the channels that are wrong.
+    pub(super) channels: &'a [&'a str],
     /// Every name in `[tasks]`, also of the tasks that are wrong.
     pub(super) names: &'a [&'a str],
 }
 
 pub(super) fn check(around: &Surroundings<'_>, drafts: &[Draft<'_>], sink: &Complaints) {
     let watches: Vec<Seen<'_>> = drafts.iter().enumerate().filter_map(|(i, d)| Seen::new(i, d)).collect();
+    channels(around, drafts, sink);
     roots(around, &watches, sink);
     ignored(around, &watches, sink);
     if !comparable(&watches, sink) {
@@ -59,6 +62,20 @@ impl<'a> Seen<'a> {
 
     fn takes(&self, files: &Language) -> bool {
         self.patterns.iter().any(|(_, pattern)| pattern.meets(files))
+    }
+}
+
+/// Channels that a task tells something to.
+fn channels(around: &Surroundings<'_>, drafts: &[Draft<'_>], sink: &Complaints) {
+    let named = drafts.iter().flat_map(|draft| draft.task.action.channels());
+    for channel in named.filter(|channel| !around.channels.contains(&channel.value.as_str())) {
+        let complaint =
+            Complaint::new(channel.span.clone(), format!("no such alert channel: {}", shown(&channel.value)));
+        sink.push(if around.channels.is_empty() {
+            complaint.hint(format!("add a section [alerts.{}]", channel.value.escape_default()))
+        } else {
+            complaint.known(&channel.value, around.channels.iter().copied())
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every setting has a default that is safe on a small server. Ranges refuse what could only be a slip.
 
 use crate::model::action::Level;
+use crate::model::alert::channel::Heartbeat;
 use crate::model::block::{Block, Complaint, Node, Value, absolute, shown};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -102,6 +103,7 @@ pub(super) struct Supervisor {
     pub(super) drain: Duration,
     pub(super) managed_by_systemd: bool,
     pub(super) input_roots: Option<Vec<PathBuf>>,
+    pub(super) heartbeat: Option<Heartbeat>,
 }
 
 pub(super) fn supervisor(root: &mut Block<'_>, base: &Path) -> Supervisor {
@@ -118,6 +120,7 @@ pub(super) fn supervisor(root: &mut Block<'_>, base: &Path) -> Supervisor {
         drain: block.duration("drain", Duration::ZERO..=HOUR).unwrap_or(25 * SECOND),
         managed_by_systemd: block.choice("managed", &[("systemd", true)]).unwrap_or(false),
         input_roots: input_roots(&mut block),
+        heartbeat: super::alerts::heartbeat(&mut block),
     }
 }
 

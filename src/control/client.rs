@@ -19,8 +19,8 @@ use super::wire::{
 use crate::error::{Exit, Fatal};
 use crate::model::ports::{JobsQuery, LogsQuery, Refusal, Target};
 use crate::model::view::{
-    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Selection, Status, Triggered,
-    WhyView,
+    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Selection, Status, TestedView,
+    Triggered, WhyView,
 };
 use crate::model::{JobId, text};
 use base64::Engine as _;
@@ -219,11 +219,6 @@ impl Client {
         self.get("schedule", Params::new()).await
     }
 
-    /// What is open, the channels and the newest messages.
-    pub async fn alerts(&self) -> Result<AlertsView, ClientError> {
-        self.get("alerts", Params::new()).await
-    }
-
     /// The tick stream.
     pub async fn events(&self) -> Result<Events, ClientError> {
         self.exchange().stream("events", Params::new()).await.map(Events::new)
@@ -270,11 +265,6 @@ impl Client {
         self.post(&of_task(task, "resume"), &Empty {}).await.map(|Empty {}| ())
     }
 
-    /// Puts a test message for a channel into the outbox.
-    pub async fn test_alert(&self, channel: &str) -> Result<(), ClientError> {
-        self.post(&format!("alerts/{}/test", exchange::encode(channel)), &Empty {}).await.map(|Empty {}| ())
-    }
-
     /// Reads the configuration again; answers what changed, in words.
     pub async fn reload(&self) -> Result<Vec<String>, ClientError> {
         self.post("reload", &Empty {}).await.map(|answer: ReloadAnswer| answer.changes)
@@ -288,6 +278,17 @@ impl Client {
     /// Drains, then starts the supervisor again. Answered when the drain has begun.
     pub async fn restart(&self) -> Result<(), ClientError> {
         self.post("restart", &Empty {}).await.map(|Empty {}| ())
+    }
+
+    /// What people outside were told, and what waits to be told.
+    pub async fn alerts(&self) -> Result<AlertsView, ClientError> {
+        self.get("alerts", Params::new()).await
+    }
+
+    /// Sends a message to a channel, or to all of them, and answers what came of it.
+    pub async fn alert_test(&self, channel: Option<&str>) -> Result<Vec<TestedView>, ClientError> {
+        let path = channel.map_or_else(|| "alerts/test".into(), |c| format!("alerts/{}/test", exchange::encode(c)));
+        self.post(&path, &Empty {}).await
     }
 
     /// Why a job is not running.

@@ -1,6 +1,9 @@
 //! What is told to people outside: a message, its severity, and what it is made of. Which message is sent to which
 //! channel is decided in `alerts`; a message waits in the store's outbox until its channel took it.
 
+pub mod channel;
+pub mod outbox;
+
 use super::Millis;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +24,18 @@ pub enum Severity {
 impl Severity {
     /// Every severity, the lightest first.
     pub const ALL: [Self; 4] = [Self::Info, Self::Recovered, Self::Warning, Self::Error];
+
+    /// The number that the store keeps.
+    #[must_use]
+    pub const fn code(self) -> i64 {
+        self as i64
+    }
+
+    /// The severity with this number, if there is one.
+    #[must_use]
+    pub fn from_code(code: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.code() == code)
+    }
 
     /// Its name in the configuration and on the wire.
     #[must_use]
@@ -90,6 +105,10 @@ pub struct Message {
     /// When.
     pub at: Millis,
 }
+
+/// Kind of the notices that are errors of the supervisor itself: their key is the code of the banner, and is shown as
+/// their code.
+pub const BANNER: &str = "supervisor";
 
 /// Something that is wrong beside failed jobs: a schedule that is overdue, a run unlike the others, a full disk. It is
 /// raised again and again while it lasts, and over when it is cleared.

@@ -131,7 +131,7 @@ pub struct Over {
 pub struct FinishAnswer {
     /// Those that were still placing.
     pub over: Vec<Over>,
-    /// Runs of more than one job that settled with them.
+    /// Runs that settled with them, but for those of single files that landed.
     pub settled: Vec<Settled>,
     /// Lanes that got follow-on work.
     pub lanes: Vec<LaneHint>,

@@ -2,8 +2,8 @@
 
 use super::action::{BoxFuture, Level};
 use super::view::{
-    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Selection, Status, Tick,
-    Triggered, WhyView,
+    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Selection, Status, TestedView,
+    Tick, Triggered, WhyView,
 };
 use super::{Filter, JobId, SelectionId};
 use std::fmt;
@@ -98,14 +98,10 @@ pub trait Reader: Send + Sync {
     fn file(&self, path: PathBuf) -> Answer<JobsPage>;
     /// A page of the log.
     fn logs(&self, query: LogsQuery) -> Answer<LogsPage>;
-    /// The tasks with a schedule: their next times and last runs. Without a calendar there are none.
-    fn schedules(&self) -> Answer<SchedulesPage> {
-        Box::pin(std::future::ready(Ok(SchedulesPage::default())))
-    }
-    /// What is open, the channels and the newest messages. Without channels there is nothing.
-    fn alerts(&self) -> Answer<AlertsView> {
-        Box::pin(std::future::ready(Ok(AlertsView::default())))
-    }
+    /// The tasks with a schedule: their next times and last runs.
+    fn schedules(&self) -> Answer<SchedulesPage>;
+    /// What people outside were told, and what waits to be told.
+    fn alerts(&self) -> Answer<AlertsView>;
     /// The newest tick, and a way to wait for the next one.
     fn ticks(&self) -> Box<dyn Ticks>;
 }
@@ -150,6 +146,8 @@ pub trait Commands: Send + Sync {
     fn stop(&self, actor: Actor, now: bool) -> Answer<()>;
     /// Drains, then starts this program again with the same arguments.
     fn restart(&self, actor: Actor) -> Answer<()>;
+    /// Sends a message to a channel, or to all of them, and answers what came of it.
+    fn alert_test(&self, actor: Actor, channel: Option<String>) -> Answer<Vec<TestedView>>;
 }
 
 /// Why things do not run.

@@ -8,7 +8,7 @@ mod network;
 mod schedule;
 mod why;
 
-pub use alert::{AlertsView, ChannelView, OpenCause, OutboxView};
+pub use alert::{AlertsView, ChannelView, OpenCause, OutboxView, TestedView};
 pub use flow::{Gauges, ProgressView, Throughput, Tick};
 pub use log::{LogLine, LogsPage};
 pub use network::{HostView, RunView};

@@ -15,6 +15,8 @@ use crate::model::action::{
     BoxFuture, ChildExit, ChildSpec, Desk, Grant, Level, OUTPUT_BUSY, OnExists, OutputFile, Progress, Resume, Stop,
     Surroundings,
 };
+use crate::model::alert;
+use crate::model::alert::outbox::{NewMessage, Outbox};
 use crate::model::job::Claimed;
 use crate::model::ledger::StoreError;
 use crate::model::ports::Spawner;
@@ -306,12 +308,28 @@ impl Desk for JobDesk {
     }
 
     fn statistics(&self, from: Millis, to: Millis) -> Result<Statistics, Failure> {
-        self.shared.store.queries().statistics(from, to).map_err(|e| unread(&e))
+        let mut statistics = self.shared.store.queries().statistics(from, to).map_err(|e| unread(&e))?;
+        super::schedules::outlook(&self.shared, &mut statistics);
+        Ok(statistics)
     }
 
     fn last_success(&self) -> Result<Option<Millis>, Failure> {
         let Claimed { task, run, .. } = &self.claimed;
         self.shared.store.queries().success_before(task, *run).map_err(|e| unread(&e))
+    }
+
+    fn tell(&self, channel: &str, key: &str, message: alert::Message) -> Result<(), Failure> {
+        if !self.shared.config.load().alerts.channels.iter().any(|known| &*known.name == channel) {
+            let message = format!("no alert channel is called {}", crate::model::block::shown(channel));
+            return Err(Failure::permanent("no_channel", message));
+        }
+        let message = NewMessage { channel: channel.to_owned(), key: key.to_owned(), message };
+        let put = self.shared.store.put(vec![message], Vec::new(), self.shared.now());
+        let put = self.shared.tracker.handle().block_on(put);
+        put.map_err(|e| Failure::transient("outbox", format!("cannot put the message into the outbox: {e}")))?;
+        self.shared.told.store(true, Ordering::SeqCst);
+        self.shared.touch();
+        Ok(())
     }
 
     fn surroundings(&self) -> Surroundings {

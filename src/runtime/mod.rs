@@ -4,6 +4,7 @@
 //! It guarantees that every job started is decided exactly once, that nothing visible happens before its decision is on
 //! the disk, and that a stop says who is still running.
 
+mod alerting;
 mod conditions;
 mod desk;
 mod devices;
@@ -48,6 +49,7 @@ mod temps;
 mod tests;
 mod ticks;
 mod trigger;
+mod unusual;
 mod watching;
 mod why;
 mod worker;

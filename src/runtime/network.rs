@@ -64,7 +64,7 @@ pub fn allow(shared: &Arc<Shared>, task: &Task) -> Option<Allow> {
 
 /// Says what came of runs with many jobs.
 pub fn say_settled(shared: &Shared, settled: &[Settled]) {
-    for Settled { run, task, total, ok, failed, .. } in settled {
+    for Settled { run, task, total, ok, failed, .. } in settled.iter().filter(|s| s.total > 1) {
         let others = total.saturating_sub(ok + failed);
         let rest = if others > 0 { format!(", {} set aside", text::count(others)) } else { String::new() };
         let line = format!("run {run} is over: {} ok, {} failed{rest}", text::count(*ok), text::count(*failed));

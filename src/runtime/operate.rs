@@ -16,7 +16,7 @@ use crate::model::action::Level;
 use crate::model::job::{Claimed, JobFile, KeptFile};
 use crate::model::ledger::{Decided, Decision, Fence, JobFacts, Operator, StoreError, Verdict};
 use crate::model::ports::{Actor, Answer, Commands, Refusal, Target};
-use crate::model::view::{Done, Paused, Refused, Selection, Triggered};
+use crate::model::view::{Done, Paused, Refused, Selection, TestedView, Triggered};
 use crate::model::{Filter, JobId, JobState, Outcome, Task, TaskName, crash};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -465,5 +465,9 @@ impl Commands for Operations {
             this.control()?.stop(false, true);
             Ok(())
         })
+    }
+
+    fn alert_test(&self, _actor: Actor, channel: Option<String>) -> Answer<Vec<TestedView>> {
+        Box::pin(super::alerting::test(Arc::clone(&self.shared), channel))
     }
 }

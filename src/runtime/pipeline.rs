@@ -110,6 +110,7 @@ async fn decide_group(shared: &Arc<Shared>, ended: Vec<Ended>) -> Vec<Placing> {
         crash::point("s6.after_decide");
         shared.store_works().await;
         super::network::say_settled(shared, &answer.settled);
+        super::unusual::look(shared, &answer.settled);
         shared.tell_lanes(answer.lanes).await;
         let mut again = Vec::new();
         for (mut p, decided) in prepared.into_iter().zip(answer.decided) {

@@ -166,6 +166,7 @@ async fn finish(shared: &Arc<Shared>, done: Vec<Placing>) {
                 let bytes = answer.over.iter().map(|o| o.bytes).sum();
                 shared.flow.finished(u32::try_from(answer.over.len()).unwrap_or(u32::MAX), bytes);
                 super::network::say_settled(shared, &answer.settled);
+                super::unusual::look(shared, &answer.settled);
                 shared.tell_lanes(answer.lanes).await;
                 break;
             }

@@ -7,7 +7,8 @@ use super::watching::Watching;
 use crate::clock::rfc3339;
 use crate::model::ports::{Answer, JobsQuery, LogsQuery, Reader, Refusal, Ticks};
 use crate::model::view::{
-    Banner, Gravity, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Status, TaskView, Tick,
+    AlertsView, Banner, Gravity, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Status, TaskView,
+    Tick,
 };
 use crate::model::{ContextLine, JobId, Millis, Trigger, text};
 use crate::store::{Overview, TaskRow};
@@ -274,6 +275,10 @@ impl Reader for Reads {
 
     fn schedules(&self) -> Answer<SchedulesPage> {
         self.ask(|this| super::schedules::page(&this.shared))
+    }
+
+    fn alerts(&self) -> Answer<AlertsView> {
+        self.ask(|this| super::alerting::view(&this.shared).map_err(refuse_store))
     }
 
     fn ticks(&self) -> Box<dyn Ticks> {

@@ -5,6 +5,7 @@ use super::shared::Shared;
 use crate::clock::{in_zone, rfc3339};
 use crate::model::ports::Refusal;
 use crate::model::schedule::Schedule;
+use crate::model::statistics::{NextRun, Overdue, Statistics};
 use crate::model::view::{PastRun, ScheduleView, SchedulesPage};
 use crate::model::{Millis, Task, TaskName, Trigger};
 use crate::store::{PastRow, Queries};
@@ -25,7 +26,7 @@ pub fn page(shared: &Shared) -> Result<SchedulesPage, Refusal> {
         let known = standings.iter().find(|known| known.task == task.name);
         let anchor = known.map_or(now, |known| known.anchor);
         let mut view = view(task, schedule, anchor, now, &queries).map_err(refuse_store)?;
-        view.overdue = overdue.get(&task.name).cloned();
+        view.overdue = overdue.get(&task.name).map(|(_, why)| why.clone());
         view.paused = overview.tasks.iter().any(|row| row.name == *task.name && row.paused.is_some());
         view.followers = followers(&config.tasks, &task.name);
         schedules.push(view);
@@ -99,4 +100,27 @@ fn followers(tasks: &[Arc<Task>], of: &TaskName) -> Vec<String> {
         known.extend(more);
     }
     known.into_iter().skip(1).map(ToString::to_string).collect()
+}
+
+/// Adds to statistics what comes next and what is overdue.
+pub fn outlook(shared: &Shared, statistics: &mut Statistics) {
+    let config = shared.config.load();
+    let standings = shared.store.queries().standings().unwrap_or_default();
+    let now = shared.now();
+    for task in &config.tasks {
+        let Trigger::Schedule(schedule) = &task.trigger else { continue };
+        let anchor = standings.iter().find(|known| known.task == task.name).map_or(now, |known| known.anchor);
+        let jitter = schedule.jitter_of(&task.name);
+        let next = schedule.next(now.minus(jitter), anchor).map(|at| at.plus(jitter));
+        let next = next.map(|at| NextRun { task: task.name.to_string(), at, plain: schedule.describe() });
+        statistics.next.extend(next);
+    }
+    statistics.next.sort_by_key(|next| next.at);
+    let overdue = shared.overdue.lock().unwrap_or_else(PoisonError::into_inner);
+    let told = overdue.iter().map(|(task, (since, reason))| Overdue {
+        task: task.to_string(),
+        since: *since,
+        reason: reason.clone(),
+    });
+    statistics.overdue.extend(told);
 }

@@ -6,6 +6,7 @@ use super::shared::Shared;
 use crate::clock;
 use crate::config::Config;
 use crate::model::action::Level;
+use crate::model::alert::{Notice, Severity};
 use crate::model::ledger::{NewSlot, Remembered, SlotOrder, SlotsPlanned, StoreError};
 use crate::model::ports::{Actor, Commands, Target};
 use crate::model::schedule::{self, Schedule, Slot, Standing, SuccessWithin};
@@ -23,6 +24,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(250);
 /// A store that cannot write is asked again after this time.
 const RETRY: Duration = Duration::from_secs(2);
+/// The kind of the notice of an overdue task.
+const KIND: &str = "overdue";
 /// Runs of one task whose start is watched; of more, the newest.
 const WATCHED_MAX: usize = 16;
 
@@ -40,6 +43,8 @@ struct Known {
     looked: Option<Millis>,
     /// Whether the store has the standing.
     is_kept: bool,
+    /// Whether its silence was looked at since the start.
+    is_told: bool,
 }
 
 /// Runs until the supervisor stops.
@@ -127,8 +132,9 @@ fn reconciled(
             (None, None) => Standing { anchor: now, last_planned: None },
         };
         let is_kept = standing.last_planned.is_some();
+        let is_told = kept.as_ref().is_some_and(|k| k.is_told);
         let unbegun = kept.map(|k| k.unbegun).unwrap_or_default();
-        let fresh = Known { spec, standing, next_at: None, success_due: None, unbegun, looked: None, is_kept };
+        let fresh = Known { spec, standing, next_at: None, success_due: None, unbegun, looked: None, is_kept, is_told };
         known.insert(TaskName::clone(&task.name), fresh);
     }
     let mut overdue = shared.overdue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -221,7 +227,7 @@ async fn look_for_silence(shared: &Arc<Shared>, task: &Arc<Task>, schedule: &Sch
     let is_overdue = shared.overdue.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&task.name);
     let success_due = known.success_due.is_none_or(|due| due <= now) && schedule.success_within != SuccessWithin::Never;
     let start_due = known.unbegun.iter().any(|(_, due)| *due <= now);
-    if !(is_overdue || success_due || start_due) {
+    if known.is_told && !(is_overdue || success_due || start_due) {
         return;
     }
     let (worker, name, runs) = (Arc::clone(shared), TaskName::clone(&task.name), known.unbegun.clone());
@@ -238,6 +244,7 @@ async fn look_for_silence(shared: &Arc<Shared>, task: &Arc<Task>, schedule: &Sch
     let Some(Ok((success, unbegun))) = read.await else { return };
     known.unbegun = unbegun;
     let since = success.map_or(known.standing.anchor, |(at, _)| at.max(known.standing.anchor));
+    let is_first = !std::mem::replace(&mut known.is_told, true);
     known.success_due = schedule.success_by(&task.name, since, known.standing.anchor);
     let late = known.unbegun.iter().find(|(_, due)| *due <= now);
     let text = match (late, known.success_due) {
@@ -251,33 +258,40 @@ async fn look_for_silence(shared: &Arc<Shared>, task: &Arc<Task>, schedule: &Sch
         }
         _ => None,
     };
-    tell(shared, &task.name, text);
+    tell(shared, &task.name, text, is_first).await;
 }
 
 fn code(task: &str) -> String {
     format!("overdue:{task}")
 }
 
-fn tell(shared: &Shared, task: &TaskName, text: Option<String>) {
-    let mut overdue: std::sync::MutexGuard<'_, BTreeMap<TaskName, String>> =
-        shared.overdue.lock().unwrap_or_else(PoisonError::into_inner);
-    match text {
-        Some(text) => {
-            let is_new = overdue.insert(TaskName::clone(task), text.clone()).as_ref() != Some(&text);
-            drop(overdue);
-            if is_new {
-                let line = format!("{task} is overdue: {text}");
-                shared.log.append(Level::Warn, Some(task), None, None, &line);
-                shared.banner(Gravity::Warning, &code(task), line);
-            }
+/// Says what became of the silence of a task; `is_first`: it is not known yet what was said before the start.
+async fn tell(shared: &Arc<Shared>, task: &TaskName, text: Option<String>, is_first: bool) {
+    let known = |f: &mut dyn FnMut(&mut BTreeMap<TaskName, (Millis, String)>)| {
+        f(&mut shared.overdue.lock().unwrap_or_else(PoisonError::into_inner));
+    };
+    let (mut is_news, mut was) = (false, false);
+    let Some(text) = text else {
+        known(&mut |overdue| was = overdue.remove(task).is_some());
+        if was {
+            shared.log.append(Level::Info, Some(task), None, None, "no longer overdue");
+            shared.clear_banner(&code(task));
         }
-        None => {
-            let was = overdue.remove(task);
-            drop(overdue);
-            if was.is_some() {
-                shared.log.append(Level::Info, Some(task), None, None, "no longer overdue");
-                shared.clear_banner(&code(task));
-            }
+        if was || is_first {
+            shared.clear_notice(Some(TaskName::clone(task)), KIND, "").await;
         }
+        return;
+    };
+    let now = shared.now();
+    known(&mut |overdue| match overdue.get_mut(task) {
+        Some((_, said)) => is_news = std::mem::replace(said, text.clone()) != text,
+        None => is_news = overdue.insert(TaskName::clone(task), (now, text.clone())).is_none(),
+    });
+    if is_news {
+        let line = format!("{task} is overdue: {text}");
+        shared.log.append(Level::Warn, Some(task), None, None, &line);
+        shared.banner(Gravity::Warning, &code(task), line);
+        let task = Some(TaskName::clone(task));
+        shared.raise(Notice { task, kind: KIND, key: String::new(), severity: Severity::Warning, text }).await;
     }
 }

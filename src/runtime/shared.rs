@@ -8,6 +8,7 @@ use super::placing::Stuck;
 use super::roots::Roots;
 use super::spawn::Tracker;
 use super::stop::StopSwitch;
+use super::unusual::Unusual;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::files::folders::Folders;
@@ -96,7 +97,11 @@ pub struct Shared {
     /// What is held, paused or degraded, by code.
     pub banners: Mutex<BTreeMap<String, Banner>>,
     /// Tasks whose schedule is overdue, and why.
-    pub overdue: Mutex<BTreeMap<TaskName, String>>,
+    pub overdue: Mutex<BTreeMap<TaskName, (Millis, String)>>,
+    /// Runs that are unlike those before them.
+    pub unusual: Unusual,
+    /// Whether a job put a message into the outbox that no sender knows of.
+    pub told: AtomicBool,
     /// Rises with everything that `status` shows and ticks do not.
     pub status_rev: AtomicU64,
     /// Rung when anything changed.

@@ -4,6 +4,7 @@ pub mod background;
 pub mod capture;
 pub mod child;
 mod crew;
+pub mod feed;
 
 pub use crew::crew;
 

@@ -260,6 +260,8 @@ pub(super) fn share(
         kernel: Mutex::new(Kernel::new(workers, config.drain)),
         banners: Mutex::new(BTreeMap::new()),
         overdue: Mutex::default(),
+        unusual: super::unusual::Unusual::default(),
+        told: AtomicBool::new(false),
         status_rev: AtomicU64::new(0),
         changed: Notify::new(),
         store_ok: AtomicBool::new(true),
@@ -317,6 +319,7 @@ impl Supervisor {
         if !matches!(options.mode, Mode::UntilIdle(_)) {
             tracker.task("schedules", Box::pin(super::scheduling::run(Arc::clone(&shared), stop.clone())));
         }
+        tracker.task("alerts", Box::pin(super::alerting::run(Arc::clone(&shared), stop.clone())));
         tracker.task("housekeeping", Box::pin(housekeeping::run(Arc::clone(&shared), stop.clone())));
         let closing = served.clone();
         tracker.task(

@@ -149,7 +149,7 @@ impl Txn<'_> {
         let keeps_file = *outcome == Outcome::Failed && original.is_some();
         let rev = self.bump();
         self.sql(
-            "UPDATE job SET state = 3, rank = 1, spent = ?2, outcome = ?3, cause = ?4, rows = coalesce(?5, rows),
+            "UPDATE job SET state = 3, rank = 1, spent = ?2, outcome = ?3, cause = ?4, again = NULL, rows = coalesce(?5, rows),
                     bytes_in = coalesce(?6, bytes_in), bytes_out = ?7, rev = ?8, not_before = NULL, held = NULL, finished_at = NULL, reason = ?9,
                     keeps_file = ?10, rows_out = ?11, rejected = ?12 WHERE id = ?1",
         )?

@@ -17,12 +17,14 @@ struct Tally {
     ok: i64,
     failed: i64,
     skipped: i64,
+    /// Whether it is about a file that landed.
+    is_file: bool,
 }
 
 /// What came of a job that is in its place.
 pub(super) struct Finished {
     pub over: Over,
-    /// Its run, where it has settled and had more jobs.
+    /// Its run, where it has settled and was more than one file that landed.
     pub settled: Option<Settled>,
     /// Tasks that got follow-on work.
     pub started: Vec<i64>,
@@ -111,7 +113,7 @@ impl Txn<'_> {
             .sql(
                 "UPDATE run SET open = max(open - 1, 0), ok = ok + ?2, failed = failed + ?3, skipped = skipped + ?4, total = total + ?5,
                    state = CASE WHEN state = 1 AND ?6 THEN 2 ELSE state END WHERE id = ?1
-                 RETURNING task, open, total, ok, failed, skipped",
+                 RETURNING task, open, total, ok, failed, skipped, trigger = 'watch'",
             )?
             .query_row((run, one(JobState::Succeeded), one(JobState::Failed), one(JobState::Skipped), more, is_plan), |r| {
                 Ok(Tally {
@@ -122,6 +124,7 @@ impl Txn<'_> {
                     ok: r.get(3)?,
                     failed: r.get(4)?,
                     skipped: r.get(5)?,
+                    is_file: r.get(6)?,
                 })
             })
             .optional()?;
@@ -138,7 +141,7 @@ impl Txn<'_> {
             now,
         ))?;
         let amount = |n: i64| u64::try_from(n).unwrap_or(0);
-        finished.settled = (tally.total > 1).then(|| Settled {
+        finished.settled = (tally.total > 1 || !tally.is_file).then(|| Settled {
             run,
             task: self.task_name(tally.task),
             state: tally.state(),

@@ -16,8 +16,10 @@ mod land;
 mod memory;
 mod open;
 mod operate;
+mod outbox;
 mod prune;
 mod query;
+mod read_alerts;
 mod read_jobs;
 mod recover;
 mod rows;
@@ -33,12 +35,16 @@ mod txn;
 mod writer;
 
 pub use history::PastRow;
+pub use outbox::OUTBOX_MAX;
 pub use query::{Overview, Queries, TaskRow};
+pub use read_alerts::ChannelRow;
 pub use schema::SCHEMA;
 pub use writer::Class;
 
 use crate::error::Fatal;
 use crate::model::action::network::Item;
+use crate::model::alert::Notice;
+use crate::model::alert::outbox::{Mark, NewMessage, Outbox, Told};
 use crate::model::job::{JobFile, Landed, Move};
 use crate::model::ledger::{
     Checkpoint, Claim, ClaimAnswer, ClosedLane, DecideAnswer, Decision, FinishAnswer, JobFacts, Keep, Landing,
@@ -199,6 +205,24 @@ impl Ledger for Store {
     }
     fn probe(&self, now: Millis) -> Reply<()> {
         self.run(Class::Operator, move |t| t.probe(now))
+    }
+}
+
+impl Outbox for Store {
+    fn raise(&self, notice: Notice, now: Millis) -> Reply<()> {
+        self.run(Class::Operator, move |t| t.raise(&notice, now))
+    }
+    fn clear(&self, task: Option<TaskName>, kind: String, key: String, now: Millis) -> Reply<bool> {
+        self.run(Class::Operator, move |t| t.clear(task.as_ref(), &kind, &key, now))
+    }
+    fn put(&self, messages: Vec<NewMessage>, told: Vec<Told>, now: Millis) -> Reply<u64> {
+        self.run(Class::Operator, move |t| t.put(&messages, &told, now))
+    }
+    fn mark(&self, id: i64, mark: Mark, now: Millis) -> Reply<()> {
+        self.run(Class::Operator, move |t| t.mark(id, &mark, now))
+    }
+    fn keep_channels(&self, names: Vec<String>, now: Millis) -> Reply<u64> {
+        self.run(Class::Operator, move |t| t.keep_channels(&names, now))
     }
 }
 

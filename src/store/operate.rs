@@ -205,8 +205,8 @@ impl Txn<'_> {
         }
         let rev = self.bump();
         self.sql(
-            "UPDATE job SET state = 1, rank = 3, spent = 0, not_before = NULL, held = NULL, outcome = NULL, cause = NULL,
-                    reason = NULL, finished_at = NULL, cancel_action = NULL, keeps_file = 0, rev = ?2 WHERE id = ?1",
+            "UPDATE job SET state = 1, rank = 3, spent = 0, not_before = NULL, held = NULL, outcome = NULL, again = coalesce(cause, again),
+                    cause = NULL, reason = NULL, finished_at = NULL, cancel_action = NULL, keeps_file = 0, rev = ?2 WHERE id = ?1",
         )?
         .execute((job, rev))?;
         Ok(())

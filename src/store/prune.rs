@@ -115,6 +115,7 @@ impl Txn<'_> {
         .execute((keep.failed_before, PIECE))?;
         self.sql("DELETE FROM cause WHERE id IN (SELECT id FROM cause WHERE open = 0 AND last_at < ?1 LIMIT ?2)")?
             .execute((keep.failed_before, PIECE))?;
+        self.prune_alerts(keep)?;
         Ok(())
     }
 }

@@ -103,8 +103,10 @@ CREATE INDEX job_claim ON job(task, lane, priority DESC, id) WHERE state = 1;
 
 /// Schedules, and what is told to people outside. `schedule.spec`: hash of the times it was planned by; `start_due` and
 /// `success_due`: when its silence becomes a notice. `notice`: what is wrong beside failed jobs; its task is 0 for the
-/// supervisor itself. `alert`: what a channel was told of a cause (source 0) or a notice (source 1). Nothing was ever in
-/// the tables of step 1 that are made anew here.
+/// supervisor itself. `alert`: what a channel was told of a cause (source 0) or a notice (source 1); `born` is the
+/// `first_at` of that row, because numbers of causes come again. `job.again`: the cause of a failed job that an operator
+/// put back, until it is decided again. `outbox.state`: 0 waiting, 1 sent, 2 given up. Nothing was ever in the tables of
+/// step 1 that are made anew here.
 const V4: &str = r"
 DROP TABLE schedule;
 CREATE TABLE schedule(task INTEGER PRIMARY KEY, spec TEXT NOT NULL, anchor INTEGER NOT NULL, last_planned INTEGER, next_at INTEGER,
@@ -118,11 +120,19 @@ CREATE TABLE notice(id INTEGER PRIMARY KEY AUTOINCREMENT, task INTEGER NOT NULL,
   text TEXT NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, open INTEGER NOT NULL, total INTEGER NOT NULL);
 CREATE UNIQUE INDEX notice_key ON notice(task, kind, key);
 
-CREATE TABLE alert(channel TEXT NOT NULL, source INTEGER NOT NULL, id INTEGER NOT NULL, opened_at INTEGER NOT NULL, told_at INTEGER,
-  told_total INTEGER NOT NULL, muted_until INTEGER, state INTEGER NOT NULL, PRIMARY KEY(channel, source, id)) WITHOUT ROWID;
+-- source 2: the channel itself, which collects since a time
+CREATE TABLE alert(channel TEXT NOT NULL, source INTEGER NOT NULL, id INTEGER NOT NULL, born INTEGER NOT NULL, state INTEGER NOT NULL,
+  episode INTEGER NOT NULL, seq INTEGER NOT NULL, since INTEGER NOT NULL, first_at INTEGER, told_at INTEGER, told_total INTEGER NOT NULL,
+  over_total INTEGER NOT NULL, PRIMARY KEY(channel, source, id)) WITHOUT ROWID;
+CREATE INDEX cause_open ON cause(last_at) WHERE open > 0;
+ALTER TABLE job ADD COLUMN again INTEGER;
+CREATE INDEX job_cause ON job(cause, keeps_file, id) WHERE cause IS NOT NULL;
+CREATE INDEX job_again ON job(again) WHERE again IS NOT NULL;
 
 DROP TABLE outbox;
-CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, key TEXT NOT NULL UNIQUE, body TEXT NOT NULL,
-  created_at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, next_at INTEGER, state INTEGER NOT NULL DEFAULT 0, done_at INTEGER, error TEXT);
-CREATE INDEX outbox_due ON outbox(state, next_at);
+CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, key TEXT NOT NULL UNIQUE, severity INTEGER NOT NULL,
+  subject TEXT NOT NULL, body TEXT NOT NULL, created_at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, next_at INTEGER,
+  state INTEGER NOT NULL DEFAULT 0, done_at INTEGER, error TEXT);
+CREATE INDEX outbox_made ON outbox(channel, created_at);
+CREATE INDEX outbox_due ON outbox(state, channel, next_at);
 ";

@@ -7,7 +7,7 @@ use super::msg::{Cmd, LogScope, Msg, Verb};
 use super::rows::PAGE;
 use crate::control::client::{Client, ClientError, Events, LogEvents};
 use crate::model::ports::{JobsQuery, LogsQuery, Target};
-use crate::model::view::{Done, LogsPage, Tick};
+use crate::model::view::{Done, LogsPage, TestedView, Tick};
 use futures_util::StreamExt as _;
 use futures_util::future::{AbortHandle, BoxFuture, FutureExt as _, abortable};
 use futures_util::stream::FuturesUnordered;
@@ -101,7 +101,10 @@ impl Runner {
                 self.bring(async move { Msg::Alerts(client.alerts().await.map(Box::new).map_err(|e| say(&e))) });
             }
             Cmd::Test(channel) => self.bring(async move {
-                let result = client.test_alert(&channel).await.map_err(|e| say(&e));
+                let tested = client.alert_test(Some(&channel)).await.map_err(|e| say(&e));
+                let refused =
+                    |all: Vec<TestedView>| all.into_iter().find(|t| !t.ok).map(|t| t.error.unwrap_or_default());
+                let result = tested.and_then(|all| refused(all).map_or(Ok(()), Err));
                 Msg::Tested(channel, result)
             }),
             Cmd::Follow(epoch, scope) => self.read(Follower::new(client, epoch, scope)),

@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests do what operators and other programs do")]
 #![allow(clippy::print_stdout, reason = "a big run prints its figures")]
 
+mod alerts;
 mod backup;
 mod cli;
 #[cfg(debug_assertions)] // in a release build there are no crash points

@@ -1,6 +1,7 @@
 //! Whole configurations: what is refused, where, and with which hint; and what good ones become. The kinds of work are
 //! stand-ins, so that these tests are about the configuration alone.
 
+mod alerts;
 mod refusals;
 mod schedules;
 mod secrets;

@@ -101,10 +101,6 @@ fn wrong_settings_are_refused_each_with_a_hint() {
         ("[retention]\nfailed = { age = \"1s\" }", "2:18 `age` must be between 1h and 100years: 1s"),
         ("supervisor = 1", "1:14 `supervisor` must be a table, not an integer"),
         (
-            "[alerts.ops]\nemail = 1",
-            "1:2 `alerts` is not available in this version | remove the section: failures show on the dashboard and in `shiftboss status`",
-        ),
-        (
             "[tasks.a]",
             "1:1 `tasks.a` has no action | give it `extract` or `command`\n1:1 `tasks.a` has no trigger | give it `watch`, `schedule`, `after` or `manual`",
         ),

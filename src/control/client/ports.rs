@@ -6,8 +6,8 @@ use crate::model::ports::{
     Actor, Answer, BoxFuture2, Commands, Explain, JobsQuery, LogsQuery, Reader, Refusal, Target, Ticks,
 };
 use crate::model::view::{
-    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Selection, Status, Tick,
-    Triggered, WhyView,
+    AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Selection, Status, TestedView,
+    Tick, Triggered, WhyView,
 };
 use crate::model::{Filter, JobId};
 use std::path::PathBuf;
@@ -97,6 +97,10 @@ impl Commands for Client {
 
     fn restart(&self, _: Actor) -> Answer<()> {
         call!(self, |c| c.restart())
+    }
+
+    fn alert_test(&self, _: Actor, channel: Option<String>) -> Answer<Vec<TestedView>> {
+        call!(self, |c| c.alert_test(channel.as_deref()))
     }
 }
 

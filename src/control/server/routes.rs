@@ -8,7 +8,7 @@ use crate::model::action::Level;
 use crate::model::ports::{Actor, JobsQuery, LogsQuery, Refusal, Target};
 use crate::model::view::{
     AlertsView, Done, InputView, JobDetail, JobsPage, LogsPage, Paused, SchedulesPage, Selection, Status, TaskView,
-    Triggered, WhyView,
+    TestedView, Triggered, WhyView,
 };
 use crate::model::{JobId, SelectionId};
 use axum::extract::{Request, State};
@@ -69,6 +69,8 @@ pub(super) fn router(ports: Ports, closing: CancellationToken) -> Router {
         .route("/reload", post(reload))
         .route("/stop", post(stop))
         .route("/restart", post(restart))
+        .route("/alerts/test", post(test_all))
+        .route("/alerts/{name}/test", post(test_one))
         .with_state(ports)
         .layer(Extension(closing));
     Router::new()
@@ -152,10 +154,6 @@ async fn files(State(ports): Asks, Params(p): Params<FileParams>) -> Answered<Jo
 
 async fn schedule(State(ports): Asks) -> Answered<SchedulesPage> {
     answered(ports.reader.schedules().await)
-}
-
-async fn alerts(State(ports): Asks) -> Answered<AlertsView> {
-    answered(ports.reader.alerts().await)
 }
 
 #[derive(Deserialize)]
@@ -308,6 +306,23 @@ async fn stop(State(ports): Asks, Extension(actor): Acts, JsonBody(b): JsonBody<
 
 async fn restart(State(ports): Asks, Extension(actor): Acts, _: Bare) -> Answered<Nothing> {
     done(ports.commands.restart(actor).await)
+}
+
+async fn alerts(State(ports): Asks) -> Answered<AlertsView> {
+    answered(ports.reader.alerts().await)
+}
+
+async fn test_one(
+    State(ports): Asks,
+    Extension(actor): Acts,
+    Named(channel): Named,
+    _: Bare,
+) -> Answered<Vec<TestedView>> {
+    answered(ports.commands.alert_test(actor, Some(channel)).await)
+}
+
+async fn test_all(State(ports): Asks, Extension(actor): Acts, _: Bare) -> Answered<Vec<TestedView>> {
+    answered(ports.commands.alert_test(actor, None).await)
 }
 
 fn filter(q: Option<&str>) -> Result<crate::model::Filter, Refusal> {

@@ -163,7 +163,7 @@ pub enum Decided {
 pub struct DecideAnswer {
     /// One for each decision, in order.
     pub decided: Vec<Decided>,
-    /// Runs of more than one job that settled with them.
+    /// Runs that settled with them, but for those of single files that landed.
     pub settled: Vec<Settled>,
     /// Queue lengths of the lanes touched.
     pub lanes: Vec<LaneHint>,

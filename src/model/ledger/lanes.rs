@@ -16,7 +16,7 @@ pub struct Allowance {
 /// Asks how many jobs of a lane may be claimed; called on the writer's thread, must be quick and must not block.
 pub type Allow = Arc<dyn Fn(&str) -> Allowance + Send + Sync>;
 
-/// A run that has settled.
+/// A run that has settled; those of single files that landed are not told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
     /// The run.

@@ -7,7 +7,7 @@ use crate::model::ports::{
 };
 use crate::model::view::{
     AlertsView, Done, InputView, JobDetail, JobView, JobsPage, LogLine, LogsPage, Paused, Refused, SchedulesPage,
-    Selection, Status, Tick, Triggered, WhyView,
+    Selection, Status, TestedView, Tick, Triggered, WhyView,
 };
 use crate::model::{Filter, JobId, JobState, RunId, SelectionId};
 use std::path::PathBuf;
@@ -264,6 +264,19 @@ impl Commands for FakePorts {
 
     fn restart(&self, _: Actor) -> Answer<()> {
         self.answer("restart".into(), |_| Ok(()))
+    }
+
+    fn alert_test(&self, _: Actor, channel: Option<String>) -> Answer<Vec<TestedView>> {
+        let tested = |name: &str, error: Option<&str>| TestedView {
+            channel: name.into(),
+            kind: "webhook".into(),
+            target: "hook.example.com".into(),
+            ok: error.is_none(),
+            error: error.map(str::to_owned),
+        };
+        self.answer(format!("alert_test {channel:?}"), move |_| {
+            Ok(vec![tested(channel.as_deref().unwrap_or("hook"), None), tested("mail", Some("no such host"))])
+        })
     }
 }
 

@@ -69,6 +69,22 @@ pub struct ChannelView {
     pub quiet_until: Option<String>,
 }
 
+/// What came of a try of a channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TestedView {
+    /// The channel.
+    pub channel: String,
+    /// `email`, `slack`, `webhook` or `command`.
+    pub kind: String,
+    /// Where messages go, without secrets.
+    pub target: String,
+    /// Whether it took the message.
+    pub ok: bool,
+    /// Why not.
+    pub error: Option<String>,
+}
+
 /// A message on its way or sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 /// Variables that a child inherits; everything else comes from its task.
-const INHERITED: [&str; 9] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
+pub(super) const INHERITED: [&str; 9] =
+    ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
 /// Output kept with the attempt, in bytes; of longer output the last part is kept.
 pub const TAIL_MAX: usize = 4096;
 /// A line longer than this is cut into several, in bytes.

@@ -1,6 +1,7 @@
 //! Tests of the store: what every ledger must do, the same against a model and under a simulated supervisor, and what
 //! this one does with its file, its memory and its plans.
 
+mod alerts;
 mod audit;
 mod checkpoints;
 mod conformance;

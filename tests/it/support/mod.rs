@@ -5,6 +5,7 @@
 mod background;
 mod freeze;
 mod http;
+pub mod smtp;
 mod supervisor;
 mod terminal;
 pub mod web;
