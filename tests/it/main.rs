@@ -9,6 +9,7 @@
 mod alerts;
 mod backup;
 mod cli;
+mod combined;
 #[cfg(debug_assertions)] // in a release build there are no crash points
 mod crash;
 mod daemon;

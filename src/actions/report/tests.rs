@@ -195,7 +195,8 @@ fn a_wrong_template_is_told_with_its_file_and_line() {
 
 /// Builds the action from `report = { … }`.
 fn build(text: &str) -> Result<Arc<dyn Action>, Vec<String>> {
-    let config = format!("[tasks.daily]\nmanual = true\nreport = {text}\n");
+    let channels = ["ops", "mail", "chat"].map(|name| format!("[alerts.{name}]\ncommand = {{ program = \"true\" }}\n"));
+    let config = format!("[tasks.daily]\nmanual = true\nreport = {text}\n{}", channels.concat());
     match crate::config::parse(Path::new("/srv/config.toml"), &config, &[&ReportKind]) {
         Ok(config) => Ok(Arc::clone(&config.tasks[0].action)),
         Err(problems) => Err(problems.list.into_iter().map(|p| p.message).collect()),
@@ -214,6 +215,7 @@ fn wrong_settings_are_told() {
         ("{ output = \"{ext}/{date}.{ext}\" }", "`output` must end with `.{ext}`, and have it nowhere else"),
         ("{ output = \"a/{name}.{ext}\" }", "`output` cannot use {name}"),
         ("{ to = [\"a\", \"a\"] }", "named twice: \"a\""),
+        ("{ to = [\"opps\"] }", "no such alert channel: \"opps\""),
         ("{ folders = [\"\"] }", "not a folder: \"\""),
         ("{ template = \"x\" }", "unknown key: template"),
     ] {
