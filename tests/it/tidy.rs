@@ -277,11 +277,11 @@ fn constant(name: &str, sources: &[(PathBuf, String)]) -> BTreeMap<PathBuf, Stri
 }
 
 #[test]
-fn the_bounds_in_the_map_are_the_bounds_in_the_code() {
-    let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+fn the_bounds_that_are_told_are_the_bounds_in_the_code() {
+    let table = std::fs::read_to_string(root().join("docs/bounds.md")).unwrap();
     let sources = sources();
     let mut rows = 0;
-    for line in map.lines().filter(|l| l.starts_with("| `")) {
+    for line in table.lines().filter(|l| l.starts_with("| `")) {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(|c| c.trim().trim_matches('`')).collect();
         let [name, place, value, ..] = cells.as_slice() else { continue };
         if !name.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
