@@ -10,7 +10,47 @@ use crate::model::view::{PastRun, ScheduleView, SchedulesPage};
 use crate::model::{Millis, Task, TaskName, Trigger};
 use crate::store::{PastRow, Queries};
 use chrono::SecondsFormat;
-use std::sync::{Arc, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Tasks whose schedule is overdue, since when, and why; bounded by the tasks.
+#[derive(Debug, Default)]
+pub struct OverdueTasks(Mutex<BTreeMap<TaskName, (Millis, String)>>);
+
+impl OverdueTasks {
+    /// Notes why a task is overdue; answers whether that is news.
+    pub fn set(&self, task: &TaskName, now: Millis, why: &str) -> bool {
+        match self.known().get_mut(task) {
+            Some((_, said)) if said == why => return false,
+            Some((_, said)) => {
+                why.clone_into(said);
+                return true;
+            }
+            None => {}
+        }
+        self.known().insert(TaskName::clone(task), (now, why.to_owned()));
+        true
+    }
+
+    /// Notes that a task is not overdue; answers whether that is news.
+    pub fn remove(&self, task: &TaskName) -> bool {
+        self.known().remove(task).is_some()
+    }
+
+    /// Whether a task is overdue.
+    pub fn has(&self, task: &TaskName) -> bool {
+        self.known().contains_key(task)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> BTreeMap<TaskName, (Millis, String)> {
+        self.known().clone()
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<TaskName, (Millis, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// All schedules. Blocks.
 pub fn page(shared: &Shared) -> Result<SchedulesPage, Refusal> {
@@ -18,7 +58,7 @@ pub fn page(shared: &Shared) -> Result<SchedulesPage, Refusal> {
     let queries = shared.store.queries();
     let overview = queries.overview().map_err(refuse_store)?;
     let standings = queries.standings().map_err(refuse_store)?;
-    let overdue = shared.overdue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let overdue = shared.overdue.all();
     let now = shared.now();
     let mut schedules = Vec::new();
     for task in &config.tasks {
@@ -116,11 +156,6 @@ pub fn outlook(shared: &Shared, statistics: &mut Statistics) {
         statistics.next.extend(next);
     }
     statistics.next.sort_by_key(|next| next.at);
-    let overdue = shared.overdue.lock().unwrap_or_else(PoisonError::into_inner);
-    let told = overdue.iter().map(|(task, (since, reason))| Overdue {
-        task: task.to_string(),
-        since: *since,
-        reason: reason.clone(),
-    });
-    statistics.overdue.extend(told);
+    let told = |(task, (since, reason)): (TaskName, _)| Overdue { task: task.to_string(), since, reason };
+    statistics.overdue.extend(shared.overdue.all().into_iter().map(told));
 }

@@ -13,8 +13,8 @@ use crate::model::schedule::{self, Schedule, Slot, Standing, SuccessWithin};
 use crate::model::view::Gravity;
 use crate::model::{Millis, RunId, Task, TaskName, Trigger};
 use nix::unistd::Uid;
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +69,11 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         let changed = shared.changed.notified();
         let live = shared.config.load_full();
         if !config.as_ref().is_some_and(|c| Arc::ptr_eq(c, &live)) {
+            let before: Vec<TaskName> = known.keys().cloned().collect();
             known = reconciled(&shared, &live, known, &mut remembered);
+            for task in before.iter().filter(|task| !known.contains_key(*task)) {
+                tell(&shared, task, None, true).await;
+            }
             config = Some(Arc::clone(&live));
         }
         let mut wait = LOOK;
@@ -137,11 +141,6 @@ fn reconciled(
         let fresh = Known { spec, standing, next_at: None, success_due: None, unbegun, looked: None, is_kept, is_told };
         known.insert(TaskName::clone(&task.name), fresh);
     }
-    let mut overdue = shared.overdue.lock().unwrap_or_else(PoisonError::into_inner);
-    let gone: Vec<TaskName> = overdue.keys().filter(|task| !known.contains_key(*task)).cloned().collect();
-    gone.iter().for_each(|task| drop(overdue.remove(task)));
-    drop(overdue);
-    gone.iter().for_each(|task| shared.clear_banner(&code(task)));
     known
 }
 
@@ -224,7 +223,7 @@ async fn is_paused(shared: &Arc<Shared>, task: &str) -> bool {
 
 /// Says that a task is overdue, and takes it back when it is not.
 async fn look_for_silence(shared: &Arc<Shared>, task: &Arc<Task>, schedule: &Schedule, known: &mut Known, now: Millis) {
-    let is_overdue = shared.overdue.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&task.name);
+    let is_overdue = shared.overdue.has(&task.name);
     let success_due = known.success_due.is_none_or(|due| due <= now) && schedule.success_within != SuccessWithin::Never;
     let start_due = known.unbegun.iter().any(|(_, due)| *due <= now);
     if known.is_told && !(is_overdue || success_due || start_due) {
@@ -267,12 +266,8 @@ fn code(task: &str) -> String {
 
 /// Says what became of the silence of a task; `is_first`: it is not known yet what was said before the start.
 async fn tell(shared: &Arc<Shared>, task: &TaskName, text: Option<String>, is_first: bool) {
-    let known = |f: &mut dyn FnMut(&mut BTreeMap<TaskName, (Millis, String)>)| {
-        f(&mut shared.overdue.lock().unwrap_or_else(PoisonError::into_inner));
-    };
-    let (mut is_news, mut was) = (false, false);
     let Some(text) = text else {
-        known(&mut |overdue| was = overdue.remove(task).is_some());
+        let was = shared.overdue.remove(task);
         if was {
             shared.log.append(Level::Info, Some(task), None, None, "no longer overdue");
             shared.clear_banner(&code(task));
@@ -282,12 +277,7 @@ async fn tell(shared: &Arc<Shared>, task: &TaskName, text: Option<String>, is_fi
         }
         return;
     };
-    let now = shared.now();
-    known(&mut |overdue| match overdue.get_mut(task) {
-        Some((_, said)) => is_news = std::mem::replace(said, text.clone()) != text,
-        None => is_news = overdue.insert(TaskName::clone(task), (now, text.clone())).is_none(),
-    });
-    if is_news {
+    if shared.overdue.set(task, shared.now(), &text) {
         let line = format!("{task} is overdue: {text}");
         shared.log.append(Level::Warn, Some(task), None, None, &line);
         shared.banner(Gravity::Warning, &code(task), line);

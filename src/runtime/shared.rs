@@ -6,6 +6,7 @@ use super::meter::Meter;
 use super::network::{LazyAnswers, Rates};
 use super::placing::Stuck;
 use super::roots::Roots;
+use super::schedules::OverdueTasks;
 use super::spawn::Tracker;
 use super::stop::StopSwitch;
 use super::unusual::Unusual;
@@ -97,7 +98,7 @@ pub struct Shared {
     /// What is held, paused or degraded, by code.
     pub banners: Mutex<BTreeMap<String, Banner>>,
     /// Tasks whose schedule is overdue, and why.
-    pub overdue: Mutex<BTreeMap<TaskName, (Millis, String)>>,
+    pub overdue: OverdueTasks,
     /// Runs that are unlike those before them.
     pub unusual: Unusual,
     /// Whether a job put a message into the outbox that no sender knows of.

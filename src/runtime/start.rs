@@ -259,7 +259,7 @@ pub(super) fn share(
         live: Mutex::new(HashMap::new()),
         kernel: Mutex::new(Kernel::new(workers, config.drain)),
         banners: Mutex::new(BTreeMap::new()),
-        overdue: Mutex::default(),
+        overdue: super::schedules::OverdueTasks::default(),
         unusual: super::unusual::Unusual::default(),
         told: AtomicBool::new(false),
         status_rev: AtomicU64::new(0),

@@ -47,7 +47,7 @@ fn serve(mut stream: TcpStream, asked: &Asked) {
         *times += 1;
         *times - 1
     };
-    let answer = if n % 3 == 0 && before < 2 {
+    let answer = if n.is_multiple_of(3) && before < 2 {
         "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()
     } else {
         let rows = (0..ROWS).map(|row| {
@@ -95,7 +95,7 @@ fn a_day_from_ten_apis_to_a_report_and_a_second_start_is_left_out() {
     let asked = asked.lock().unwrap().clone();
     assert_eq!(asked.len(), 10);
     for n in 1..=10 {
-        assert_eq!(asked[&format!("/orders/{n}.csv")], if n % 3 == 0 { 3 } else { 1 }, "API {n}");
+        assert_eq!(asked[&format!("/orders/{n}.csv")], if u32::is_multiple_of(n, 3) { 3 } else { 1 }, "API {n}");
     }
     // A million rows, each once, in their order.
     let out = site.tree("out");
