@@ -96,6 +96,7 @@ async fn insert(config: &shiftboss::config::Config, jobs: u32) -> Duration {
     let store = Store::open(&config.database()).expect("a store");
     let task = TaskFacts {
         planned: false,
+        scheduled: false,
         name: "nothing".into(),
         action: "noop".into(),
         max_attempts: 3,
