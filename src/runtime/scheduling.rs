@@ -250,10 +250,10 @@ async fn look_for_silence(shared: &Arc<Shared>, task: &Arc<Task>, schedule: &Sch
         (Some((run, _)), _) => Some(format!("run {run} was due and has not started")),
         (None, Some(at)) if at <= now => {
             let last = success.map_or_else(
-                || "it has never succeeded".to_owned(),
-                |(at, run)| format!("it last succeeded on {} (run {run})", clock::rfc3339(at)),
+                || "never succeeded".to_owned(),
+                |(at, run)| format!("no success since {} (run {run})", schedule.shown(at)),
             );
-            Some(format!("{last}; a success was due by {}", clock::rfc3339(at)))
+            Some(format!("{last}; one was due by {}", schedule.shown(at)))
         }
         _ => None,
     };

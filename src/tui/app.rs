@@ -319,7 +319,7 @@ impl App {
 
     /// What is overdue, where the supervisor has no banner for it. Red, as everything that failed.
     fn overdue_banner(&self, out: &mut Vec<(Gravity, String)>) {
-        let is_told = self.status.iter().flat_map(|s| &s.banners).any(|b| b.code == "overdue");
+        let is_told = self.status.iter().flat_map(|s| &s.banners).any(|b| b.code.starts_with("overdue"));
         if is_told || self.focus == PaneId::Schedules {
             return;
         }
