@@ -25,3 +25,4 @@ mod schedule;
 mod support;
 mod tidy;
 mod transform;
+mod unusual;

@@ -7,9 +7,13 @@ use mailparse::{MailHeaderMap, parse_mail};
 use nix::sys::signal::Signal;
 
 fn site(smtp: &Smtp) -> Site {
+    site_with(smtp, "starttls", "")
+}
+
+fn site_with(smtp: &Smtp, tls: &str, more: &str) -> Site {
     let channel = format!(
-        "[alerts.ops]\nemail = {{ smtp = \"{}\", tls = \"starttls\", ca = \"ca.pem\", from = \"Boss <boss@example.com>\", \
-         to = [\"a@example.com\", \"b@example.com\"], user = \"boss\", password = {{ env = \"SMTP_PASSWORD\" }} }}\n",
+        "[alerts.ops]\nemail = {{ smtp = \"{}\", tls = \"{tls}\", ca = \"ca.pem\", from = \"Boss <boss@example.com>\", \
+         to = [\"a@example.com\", \"b@example.com\"], user = \"boss\", password = {{ env = \"SMTP_PASSWORD\" }} }}\n{more}\n",
         smtp.address()
     );
     let site = Site::new(&(ORDERS.to_owned() + &channel));
@@ -112,4 +116,53 @@ fn a_mail_that_is_refused_is_given_up_and_shown() {
     assert_eq!((tested.code, &tested.json()[0]["ok"]), (200, &true.into()));
     assert_eq!(header(&smtp.taken()[0], "subject"), "[info] test of the channel ops");
     assert_eq!(supervisor.post("/v1/alerts/osp/test", Some("{}")).code, 404);
+}
+
+#[test]
+fn a_connection_may_be_protected_from_its_first_byte_on() {
+    let smtp = Smtp::start_implicit();
+    let site = site_with(&smtp, "implicit", "");
+    let _supervisor = start(&site, &[]);
+    assert_eq!(site.json("alert-test ops")[0]["ok"], true);
+    let mail = smtp.taken().remove(0);
+    assert_eq!((mail.is_secure, mail.login), (true, Some(("boss".into(), PASSWORD.into()))));
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let smtp = Smtp::start();
+    let site = site(&smtp);
+    let other = Smtp::start();
+    std::fs::write(site.path("ca.pem"), other.pem()).unwrap();
+    let _supervisor = start(&site, &[]);
+    let tested = site.run("alert-test ops --json");
+    assert_eq!(tested.code, 1);
+    assert_eq!(tested.json()[0]["ok"], false);
+    assert!(smtp.taken().is_empty(), "neither the mail nor the password went there");
+}
+
+#[test]
+fn in_quiet_hours_a_mail_waits_and_what_is_excepted_does_not() {
+    // All hours but one minute of the day that it is not now.
+    let now = chrono::Timelike::hour(&chrono::Utc::now());
+    let (from, to) = ((now + 12) % 24, (now + 11) % 24);
+    let quiet =
+        |except: &str| format!("quiet = {{ between = \"{from:02}:30-{to:02}:30\", timezone = \"UTC\"{except} }}");
+    let (held, told) = (Smtp::start(), Smtp::start());
+    let site = site_with(&held, "starttls", &quiet(""));
+    let second = format!(
+        "[alerts.second]\nemail = {{ smtp = \"{}\", ca = \"second.pem\", from = \"boss@example.com\", to = [\"c@example.com\"] }}\n{}\n",
+        told.address(),
+        quiet(", except = [\"error\"]")
+    );
+    std::fs::write(site.path("second.pem"), told.pem()).unwrap();
+    let config = std::fs::read_to_string(site.path("config.toml")).unwrap();
+    std::fs::write(site.path("config.toml"), config + &second).unwrap();
+    let supervisor = start(&site, &[]);
+    fail(&site, 0..1);
+    failed(&supervisor, 1);
+    until("the mail that is excepted", || told.taken().pop());
+    let view = supervisor.get("/v1/alerts").json();
+    assert!(held.taken().is_empty(), "the other one waits");
+    assert!(view["channels"][0]["quiet_until"].is_string(), "{view:#}");
 }

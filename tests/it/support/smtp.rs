@@ -48,6 +48,8 @@ struct Inner {
     taken: Mutex<Vec<Taken>>,
     tries: Mutex<u64>,
     tls: TlsAcceptor,
+    /// Whether every connection is protected from its first byte on, and login is by LOGIN alone.
+    is_implicit: bool,
 }
 
 /// A running server.
@@ -62,6 +64,15 @@ pub struct Smtp {
 impl Smtp {
     /// Starts one.
     pub fn start() -> Self {
+        Self::start_as(false)
+    }
+
+    /// Starts one that is protected from the first byte on, and takes a login by LOGIN alone.
+    pub fn start_implicit() -> Self {
+        Self::start_as(true)
+    }
+
+    fn start_as(is_implicit: bool) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
@@ -76,6 +87,7 @@ impl Smtp {
             taken: Mutex::default(),
             tries: Mutex::default(),
             tls: TlsAcceptor::from(Arc::new(config)),
+            is_implicit,
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, address) = std::sync::mpsc::sync_channel(1);
@@ -145,6 +157,11 @@ async fn session(inner: Arc<Inner>, stream: tokio::net::TcpStream) -> std::io::R
     if *inner.mood.lock().unwrap() == Mood::Down {
         return Ok(());
     }
+    if inner.is_implicit {
+        let mut secure = BufReader::new(inner.tls.accept(stream).await?);
+        secure.write_all(b"220 mail.example.com\r\n").await?;
+        return talk(&inner, &mut secure, true).await.map(drop);
+    }
     let mut plain = BufReader::new(stream);
     plain.write_all(b"220 mail.example.com\r\n").await?;
     if !talk(&inner, &mut plain, false).await? {
@@ -175,7 +192,11 @@ async fn talk<S: Stream>(inner: &Inner, stream: &mut BufReader<S>, is_secure: bo
         let answer = if said.is_empty() {
             return Ok(false);
         } else if upper.starts_with("EHLO") {
-            let more = if is_secure { "250 AUTH PLAIN LOGIN" } else { "250 STARTTLS" };
+            let more = match (is_secure, inner.is_implicit) {
+                (false, _) => "250 STARTTLS",
+                (true, false) => "250 AUTH PLAIN LOGIN",
+                (true, true) => "250 AUTH LOGIN",
+            };
             format!("250-mail.example.com\r\n250-8BITMIME\r\n{more}")
         } else if upper == "STARTTLS" {
             stream.write_all(b"220 go on\r\n").await?;
