@@ -98,7 +98,8 @@ impl Kernel {
             // work. One job in hand lets this lane take its turn.
             let turn = u32::from(held == 0 && hoarded.is_some_and(|priority| priority <= lane.priority));
             let slots = free.max(turn).min(lane.concurrency.saturating_sub(lane.executing + held));
-            let ahead = lane.ahead().min(AHEAD_MAX);
+            // A lane that has no worker waits for those of others, perhaps for long: what it claimed would count as running.
+            let ahead = if idle == 0 && lane.executing == 0 { 0 } else { lane.ahead().min(AHEAD_MAX) };
             // Claimed ahead in large pieces: a new claim only when half of the last one is used up.
             let refill = if ahead > 0 && held * 2 <= ahead {
                 (ahead + lane.concurrency.min(workers)).saturating_sub(held)

@@ -237,6 +237,21 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 #[test]
+fn a_lane_without_a_worker_claims_nothing_ahead() {
+    let mut k = kernel(1, vec![spec("quick", 1, 0), spec("slow", 1, 0)]);
+    k.step(waiting("quick", 1), Millis(0));
+    k.step(claimed("quick", 1..2, 0), Millis(0));
+    k.step(ended(1, 1), Millis(0));
+    k.step(Input::Settled { count: 1 }, Millis(0));
+    k.step(waiting("slow", 1), Millis(0));
+    k.step(claimed("slow", 2..3, 0), Millis(0));
+    let effects = k.step(waiting("quick", 3), Millis(0));
+    assert!(effects.iter().all(|e| !matches!(e, Effect::Claim { .. })), "{effects:?}");
+    let effects = k.step(ended(2, 60_000), Millis(60_000));
+    assert!(effects.iter().any(|e| matches!(e, Effect::Claim { .. })), "{effects:?}");
+}
+
+#[test]
 fn nothing_starts_while_too_many_wait_for_the_disk() {
     let mut k = Kernel::new(4, Duration::from_secs(25));
     let lanes = vec![spec("a", 4, 0)];

@@ -94,6 +94,10 @@ fn work(args: &Restore, base: &Path, picked: &Picked, stop: &AtomicBool, read: &
         let message = format!("nothing in {} has one of these paths", text::path(&path));
         return Err(Failure::permanent("no_entry", message));
     }
+    if let Some(missing) = picked.missing(&source.entries) {
+        let message = format!("nothing in {} is called {missing}; nothing was restored", text::path(&path));
+        return Err(Failure::permanent("no_entry", message));
+    }
     if args.list {
         return Ok(Outcome::Listed(source.entries.iter().filter(|e| picked.has(e)).map(listed).collect()));
     }
@@ -151,6 +155,12 @@ struct Picked {
     patterns: GlobSet,
 }
 
+/// Whether an entry is this path or lies below it.
+fn is_below(path: &[u8], entry: &Entry) -> bool {
+    let rest = entry.path.strip_prefix(path);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
 impl Picked {
     fn read(paths: &[PathBuf]) -> Result<Self, Fatal> {
         let mut patterns = GlobSetBuilder::new();
@@ -177,13 +187,16 @@ impl Picked {
         self.paths.is_empty()
     }
 
+    /// A path that is none of the entries and no pattern.
+    fn missing(&self, entries: &[Entry]) -> Option<String> {
+        let is_plain = |path: &&Vec<u8>| !path.iter().any(|c| b"*?[".contains(c));
+        let mut plain = self.paths.iter().filter(is_plain);
+        plain.find(|path| !entries.iter().any(|entry| is_below(path, entry))).map(|path| text::bytes(path))
+    }
+
     fn has(&self, entry: &Entry) -> bool {
-        let is_below = |path: &Vec<u8>| {
-            let rest = entry.path.strip_prefix(path.as_slice());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-        };
         self.is_everything()
-            || self.paths.iter().any(is_below)
+            || self.paths.iter().any(|path| is_below(path, entry))
             || self.patterns.is_match(Path::new(OsStr::from_bytes(&entry.path)))
     }
 }

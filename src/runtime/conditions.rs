@@ -4,6 +4,7 @@ use super::shared::Shared;
 use crate::clock;
 use crate::model::action::{ChildSpec, Desk};
 use crate::model::condition::{self, Condition, History};
+use crate::model::ledger::StoreError;
 use crate::model::{Failure, Millis, Task, figure, text};
 use nix::sys::statvfs::statvfs;
 use std::path::Path;
@@ -63,7 +64,7 @@ fn says_no(shared: &Shared, task: &Task, desk: &dyn Desk, condition: &Condition)
         Condition::Weekday(days) => condition::other_day(days, &clock::in_zone(now, task.timezone)),
         Condition::Command { program, args } => command(shared, desk, program, args)?,
         Condition::Sql(sql) => {
-            let value = shared.store.queries().first_value(sql).map_err(|e| unread(&e))?;
+            let value = shared.store.queries().first_value(sql).map_err(|e| refused_query(&e))?;
             match value.as_deref() {
                 Some("" | "0" | "0.0") | None => {
                     Some(format!("the query over the history says {}", value.as_deref().map_or("nothing", text_of)))
@@ -110,6 +111,13 @@ fn command(shared: &Shared, desk: &dyn Desk, program: &str, args: &[String]) -> 
     })
 }
 
-fn unread(e: &crate::model::ledger::StoreError) -> Failure {
+/// What the database says of a query: without the text of the query, which is not only that of the configuration.
+fn refused_query(e: &StoreError) -> Failure {
+    let StoreError::Fault(why) = e else { return unread(e) };
+    let why = why.split(" in WITH").next().unwrap_or(why);
+    Failure::permanent(CODE, format!("the query of `when.sql` cannot be answered: {why}"))
+}
+
+fn unread(e: &StoreError) -> Failure {
     Failure::transient(CODE, format!("cannot read the history: {e}"))
 }

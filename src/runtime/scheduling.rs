@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(250);
 /// A store that cannot write is asked again after this time.
 const RETRY: Duration = Duration::from_secs(2);
+/// A start says nothing of silence for this long.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The kind of the notice of an overdue task.
 const KIND: &str = "overdue";
 /// Runs of one task whose start is watched; of more, the newest.
@@ -245,10 +247,12 @@ async fn look_for_silence(shared: &Arc<Shared>, task: &Arc<Task>, schedule: &Sch
     let since = success.map_or(known.standing.anchor, |(at, _)| at.max(known.standing.anchor));
     let is_first = !std::mem::replace(&mut known.is_told, true);
     known.success_due = schedule.success_by(&task.name, since, known.standing.anchor);
+    // What was missed while nobody ran is being made up for: it gets a moment to do so.
+    let is_early = now < shared.started_at.plus(PATIENCE);
     let late = known.unbegun.iter().find(|(_, due)| *due <= now);
     let text = match (late, known.success_due) {
         (Some((run, _)), _) => Some(format!("run {run} was due and has not started")),
-        (None, Some(at)) if at <= now => {
+        (None, Some(at)) if at <= now && !is_early => {
             let last = success.map_or_else(
                 || "never succeeded".to_owned(),
                 |(at, run)| format!("no success since {} (run {run})", schedule.shown(at)),

@@ -5,7 +5,7 @@ use super::read::unknown_job;
 use super::shared::Shared;
 use crate::model::ports::{Answer, Explain, Refusal};
 use crate::model::view::{JobView, WhyView};
-use crate::model::{JobId, JobState, Trigger};
+use crate::model::{JobId, JobState, RunState, Trigger};
 use std::sync::{Arc, PoisonError};
 
 /// The reasons, on a running supervisor or a stopped one.
@@ -91,18 +91,32 @@ impl Explain for Reasons {
             };
             let mut reasons = task(&this.shared, this.running, &name);
             if reasons.is_empty() {
-                reasons.push(match &known.trigger {
+                let free = match &known.trigger {
                     Trigger::Watch(w) => {
                         format!("nothing holds it: it runs when a file lands in {}", crate::model::text::path(&w.dir))
                     }
                     Trigger::After(a) => format!("nothing holds it: it runs after {}", a.tasks.join(", ")),
                     Trigger::Schedule(schedule) => {
+                        reasons.extend(
+                            this.shared.overdue.all().remove(&known.name).map(|(_, why)| format!("overdue: {why}")),
+                        );
+                        reasons.extend(last_run(&this.shared, &name).await);
                         format!("nothing holds it: it runs {}", schedule.describe())
                     }
                     Trigger::Manual => "nothing holds it: it runs when it is triggered".into(),
-                });
+                };
+                reasons.push(free);
             }
             Ok(WhyView { subject: format!("task {name}"), reasons })
         })
     }
+}
+
+/// What became of the last run of a task, where that was no success.
+async fn last_run(shared: &Arc<Shared>, task: &str) -> Option<String> {
+    let (worker, task) = (Arc::clone(shared), task.to_owned());
+    let rows = shared.tracker.run(move || worker.store.queries().runs_of(&task, 1)).await?.ok()?;
+    let row = rows.into_iter().find(|row| row.settled_at.is_some() && row.state != RunState::Succeeded)?;
+    let why = row.reason.map_or_else(String::new, |why| format!(": {why}"));
+    Some(format!("its last run, {}, is {}{why}", row.id, row.state.name()))
 }

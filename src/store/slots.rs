@@ -60,7 +60,7 @@ impl Txn<'_> {
         let overlap = if in_turn { Overlap::Queue } else { order.overlap };
         let (state, reason) = match (at_work, overlap) {
             (None, _) if waits == 0 => (RunState::Open, note.map(str::to_owned)),
-            (Some(run), Overlap::Skip) => (RunState::Skipped, Some(format!("run {run} is still at work"))),
+            (Some(run), Overlap::Skip) => (RunState::Skipped, Some(format!("run {run} is not over yet"))),
             (Some(_), Overlap::CancelRunning) => {
                 planned.cancel.extend(self.open_jobs(task)?);
                 (RunState::Planned, note.map(str::to_owned))

@@ -72,6 +72,14 @@ impl Spec {
         let words = [("suffix", OnExists::Suffix), ("fail", OnExists::Fail)];
         let on_exists = optional(block, "on_exists", |b, key| b.choice(key, &words));
         let mut fits = true;
+        if let (Some(Some(roots)), Some(Some(dir))) = (&roots, &dir)
+            && let Some(own) = roots.iter().find(|root| root.path.starts_with(dir))
+        {
+            let span = block.node("paths").map_or(block.span(), |node| node.span.clone());
+            let message = format!("the copies themselves lie there: {}", crate::model::text::path(&own.path));
+            block.problem(Complaint::new(span, message).hint("copy another folder, or set `dir` to one outside"));
+            fits = false;
+        }
         let mut refuse = |block: &mut Block<'_>, key: &str, message: &str, hint: &str| {
             if let Some(entry) = block.entry(key) {
                 block.problem(Complaint::new(entry.key_span.clone(), message).hint(hint));
@@ -168,6 +176,11 @@ fn keep(block: &mut Block<'_>, key: &str) -> Option<Keep> {
         return Some(Keep { within: Some(within), min: 1, ..Keep::default() });
     }
     let mut table = block.table(key)?;
+    if table.entries().is_empty() {
+        let complaint = Complaint::new(table.span(), "`keep` is empty: only the newest copy would stay");
+        table.problem(complaint.hint("write keep = { days = 7, weekly = 4 }, or remove it: then every copy stays"));
+        return None;
+    }
     let mut number = |key| optional(&mut table, key, |t, key| t.integer(key, 0..=36_600));
     let (days, daily, weekly, monthly, min) =
         (number("days"), number("daily"), number("weekly"), number("monthly"), number("min"));

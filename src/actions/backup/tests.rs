@@ -402,6 +402,7 @@ fn settings_that_do_not_fit_are_told() {
         (vec![("form", text("tree")), ("incremental", flag(true))], "never incremental"),
         (vec![("form", text("tree")), ("level", Value::Integer(5))], "not packed"),
         (vec![("verify", flag(false)), ("keep", text("7d"))], "no old copy would ever go"),
+        (vec![("keep", table(&[]))], "`keep` is empty: only the newest copy would stay"),
         (vec![("keep", text("long"))], "`keep` is not a duration"),
         (vec![("keep", table(&[("yearly", 2)]))], "unknown key: yearly"),
         (vec![("level", Value::Integer(99))], "`level` must be between"),

@@ -7,6 +7,7 @@ use crate::model::action::Level;
 use crate::model::alert::channel::Channel;
 use crate::model::alert::outbox::{Mark, Outbox, Waiting};
 use crate::model::alert::{Notice, Severity};
+use crate::model::view::Gravity;
 use crate::runtime::shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(15 * 60);
 const GIVE_UP: Duration = Duration::from_secs(72 * 3600);
 /// Longest time without a look at the outbox; also what bounds a clock that was set.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// So many tries in a row that failed are told to the other channels, and on the screen.
+const FAILING: u32 = 3;
 /// At a stop, time for what can still be sent. The rest waits for the next start.
 const LAST: Duration = Duration::from_secs(5);
 
@@ -128,6 +131,7 @@ impl Sending {
                 if was_failing {
                     self.say(Level::Info, "works again");
                 }
+                self.shared.clear_banner(&self.code());
                 self.shared.clear_notice(None, CHANNEL_FAILED, &self.channel.name).await;
                 noted
             }
@@ -142,6 +146,11 @@ impl Sending {
                 } else {
                     if self.failures == 1 {
                         self.say(Level::Warn, &format!("does not take messages, which wait: {why}"));
+                    }
+                    if self.failures == FAILING {
+                        let text = format!("the channel {} takes no messages, which wait: {why}", self.channel.name);
+                        self.shared.banner(Gravity::Warning, &self.code(), text.clone());
+                        self.tell_others(Severity::Warning, text).await;
                     }
                     self.mark(waiting.id, Mark::Later { at, error: why }).await;
                 }
@@ -159,8 +168,17 @@ impl Sending {
         let name = &self.channel.name;
         let text = format!("the channel {name} did not take a message: {why}");
         self.mark(id, Mark::GivenUp { error: why }).await;
-        let key = name.to_string();
-        self.shared.raise(Notice { task: None, kind: CHANNEL_FAILED, key, severity: Severity::Error, text }).await;
+        self.tell_others(Severity::Error, text).await;
+    }
+
+    async fn tell_others(&self, severity: Severity, text: String) {
+        let key = self.channel.name.to_string();
+        self.shared.raise(Notice { task: None, kind: CHANNEL_FAILED, key, severity, text }).await;
+    }
+
+    /// The code of its banner.
+    fn code(&self) -> String {
+        format!("channel:{}", self.channel.name)
     }
 
     /// Notes what came of a try; insists, because what was sent and is not noted would be sent again.

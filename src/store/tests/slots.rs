@@ -72,7 +72,7 @@ fn while_a_run_is_at_work_the_next_is_skipped_with_its_reason() {
     plan(&store, Overlap::Skip, vec![run_at(10)]);
     let claimed = claim(&store, "s");
     let second = plan(&store, Overlap::Skip, vec![run_at(11)]);
-    assert_eq!(second.runs[0].2.as_deref(), Some(&*format!("run {} is still at work", claimed.run)));
+    assert_eq!(second.runs[0].2.as_deref(), Some(&*format!("run {} is not over yet", claimed.run)));
     assert!(try_claim(&store, "s", 9, 99, 50).jobs.is_empty());
     end(&store, &claimed, bare(Outcome::Failed, Some(boom())));
     plan(&store, Overlap::Skip, vec![run_at(12)]);

@@ -101,6 +101,26 @@ fn a_channel_is_tried_without_a_supervisor() {
     assert_eq!(site.run("alert-test --json").expect(1).json()[0]["ok"], false);
 }
 
+#[test]
+fn a_channel_that_takes_nothing_is_told_to_the_others_and_shown() {
+    let web = Web::start();
+    let channels = format!(
+        "[alerts.good]\nwebhook = {{ url = \"{}\" }}\n[alerts.mute]\nslack = {{ webhook = {{ env = \"NOT_SET\" }} }}\n",
+        web.url("/good")
+    );
+    let site = Site::new(&(ORDERS.to_owned() + &channels));
+    let supervisor = start(&site, &[]);
+    fail(&site, 0..1);
+    failed(&supervisor, 1);
+    let told = until("news of the channel", || {
+        let bodies = web.seen("/good").into_iter().map(|s| String::from_utf8_lossy(&s.body).into_owned());
+        bodies.filter(|body| body.contains("channel_failed")).last()
+    });
+    assert!(told.contains("the channel mute takes no messages"), "{told}");
+    let banners = supervisor.get("/v1/status").json()["banners"].clone();
+    assert!(banners.as_array().unwrap().iter().any(|b| b["code"] == "channel:mute"), "{banners}");
+}
+
 trait AsJson {
     fn as_json(&self) -> Value;
 }

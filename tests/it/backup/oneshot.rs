@@ -67,6 +67,9 @@ fn a_part_is_restored_by_its_path_or_a_pattern() {
     assert_eq!(site.tree("pattern"), ["pattern/in/notes.txt"]);
     let none = site.run_args(["restore", &copy, "nowhere", "--to", "none", "--json"]).expect(1).json();
     assert_eq!(none["error"]["code"], "no_entry", "{none}");
+    let some =
+        site.run_args(["restore", &copy, "in/notes.txt", "in/nowhere", "--to", "none", "--json"]).expect(1).json();
+    assert!(some["error"]["message"].as_str().unwrap().contains("in/nowhere"), "{some}");
     assert!(!site.path("none").exists());
     site.run_args(["restore", &copy, "[", "--to", "none"]).expect(2);
     site.run_args(["restore", &copy, "--list", "--verify"]).expect(2);
