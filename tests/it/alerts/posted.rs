@@ -114,7 +114,7 @@ fn a_channel_that_takes_nothing_is_told_to_the_others_and_shown() {
     failed(&supervisor, 1);
     let told = until("news of the channel", || {
         let bodies = web.seen("/good").into_iter().map(|s| String::from_utf8_lossy(&s.body).into_owned());
-        bodies.filter(|body| body.contains("channel_failed")).last()
+        bodies.into_iter().rfind(|body| body.contains("channel_failed"))
     });
     assert!(told.contains("the channel mute takes no messages"), "{told}");
     let banners = supervisor.get("/v1/status").json()["banners"].clone();
