@@ -114,12 +114,13 @@ impl Operations {
         Ok(done)
     }
 
-    async fn cancel_all(self, actor: Actor, target: Target) -> Result<Done, Refusal> {
-        let by = self.by(actor, None);
+    /// Cancels jobs; with a reason where no operator asked for it.
+    pub(super) async fn cancel_all(self, actor: Actor, target: Target, reason: Option<&str>) -> Result<Done, Refusal> {
+        let by = self.by(actor, reason);
         let action =
             self.shared.ledger.record("cancel", by, described(&target), Vec::new()).await.map_err(refuse_store)?;
         let done = self.in_pieces(target, |piece| self.cancel_piece(piece, action)).await?;
-        self.note("cancelled", actor, &done, None);
+        self.note("cancelled", actor, &done, reason);
         Ok(done)
     }
 
@@ -430,7 +431,7 @@ impl Commands for Operations {
     }
 
     fn cancel(&self, actor: Actor, target: Target) -> Answer<Done> {
-        Box::pin(self.clone().cancel_all(actor, target))
+        Box::pin(self.clone().cancel_all(actor, target, None))
     }
 
     fn trigger(&self, actor: Actor, task: String, input: Option<PathBuf>) -> Answer<Triggered> {

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::model::action::Level;
 use crate::model::alert::{Notice, Severity};
 use crate::model::ledger::{NewSlot, Remembered, SlotOrder, SlotsPlanned, StoreError};
-use crate::model::ports::{Actor, Commands, Target};
+use crate::model::ports::{Actor, Target};
 use crate::model::schedule::{self, Schedule, Slot, Standing, SuccessWithin};
 use crate::model::view::Gravity;
 use crate::model::{Millis, RunId, Task, TaskName, Trigger};
@@ -195,7 +195,9 @@ async fn plan(
     say(shared, task, &done);
     if !done.cancel.is_empty() {
         let by = Actor { uid: Uid::current().as_raw() };
-        if let Err(refusal) = Operations::new(Arc::clone(shared), None).cancel(by, Target::Jobs(done.cancel)).await {
+        let operations = Operations::new(Arc::clone(shared), None);
+        let reason = Some("the next run of its schedule is due");
+        if let Err(refusal) = operations.cancel_all(by, Target::Jobs(done.cancel), reason).await {
             shared.complain(&format!("cannot cancel the run before: {refusal}"));
         }
     }

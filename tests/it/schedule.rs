@@ -149,6 +149,9 @@ fn while_a_run_is_at_work_times_are_left_out_or_wait_or_end_it() {
     for task in ["skips", "queues", "cuts"] {
         assert!(in_state(&site, task, "open").len() <= 1, "{task}: {:?}", runs(&site, task));
     }
+    let cut = site.jobs().into_iter().find(|job| job["task"] == "cuts" && job["state"] == "cancelled").unwrap();
+    let shown = site.run(&format!("show {}", cut["id"])).expect(0).out;
+    assert!(shown.contains("the next run of its schedule is due"), "{shown}");
     let left_out = in_state(&site, "skips", "skipped").pop().unwrap();
     assert!(left_out.reason.ends_with("is not over yet"), "{}", left_out.reason);
     std::fs::write(site.path("go"), "").unwrap();
