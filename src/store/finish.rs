@@ -1,6 +1,6 @@
 //! S9: everything is in its place. Counts, the run and what follows it change in the same commit.
 
-use super::land::{NewJob, NewRun};
+use super::land::NewRun;
 use super::rows::unsigned;
 use super::txn::Txn;
 use crate::model::job::JobKind;
@@ -177,19 +177,8 @@ impl Txn<'_> {
             let kind = self.first_kind(task);
             let upstream = Some(tally.run);
             let run = self.insert_run(&NewRun { task, trigger: "after", at: now, jobs: 1, kind, upstream })?;
-            let priority = self.state.tables.tasks.get(&task).map_or(0, |t| t.priority);
             let label = format!("after {} run {}", self.task_name(tally.task), tally.run);
-            self.insert_job(&NewJob {
-                run,
-                ordinal: 0,
-                task,
-                kind,
-                lane: "",
-                priority,
-                label: label.as_bytes(),
-                bytes_in: None,
-                at: now,
-            })?;
+            self.insert_first(run, task, &label, now)?;
             started.push(task);
         }
         Ok(started)

@@ -212,6 +212,15 @@ impl Txn<'_> {
         .ok_or_else(|| StoreError::Fault("a run for this upstream run exists".into()))
     }
 
+    /// Inserts the first job of a run that has no file.
+    pub(super) fn insert_first(&mut self, run: RunId, task: i64, label: &str, at: Millis) -> Result<(), StoreError> {
+        let kind = self.first_kind(task);
+        let priority = self.state.tables.tasks.get(&task).map_or(0, |t| t.priority);
+        let label = label.as_bytes();
+        self.insert_job(&NewJob { run, ordinal: 0, task, kind, lane: "", priority, label, bytes_in: None, at })?;
+        Ok(())
+    }
+
     /// Inserts a queued job.
     pub(super) fn insert_job(&mut self, new: &NewJob<'_>) -> Result<JobId, StoreError> {
         let rev = self.bump();

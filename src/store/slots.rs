@@ -1,6 +1,6 @@
 //! Planned times become runs, each at most once: the time is the run's key.
 
-use super::land::{NewJob, NewRun};
+use super::land::NewRun;
 use super::txn::Txn;
 use crate::model::ledger::{NewSlot, Remembered, SlotOrder, SlotsPlanned, StoreError};
 use crate::model::schedule::Overlap;
@@ -104,20 +104,7 @@ impl Txn<'_> {
             now,
             total,
         ))?;
-        let priority = self.state.tables.tasks.get(&task).map_or(0, |t| t.priority);
-        let label = crate::clock::rfc3339(at);
-        self.insert_job(&NewJob {
-            run,
-            ordinal: 0,
-            task,
-            kind,
-            lane: "",
-            priority,
-            label: label.as_bytes(),
-            bytes_in: None,
-            at: now,
-        })?;
-        Ok(())
+        self.insert_first(run, task, &crate::clock::rfc3339(at), now)
     }
 
     /// The next run that waited for its turn begins, if no other of the task is at work. Whether one did.
