@@ -189,6 +189,17 @@ pub struct OutputFile {
     pub target: PathBuf,
 }
 
+/// A whole output that is small enough to be kept in memory until its attempt is decided.
+#[derive(Debug)]
+pub struct SmallOutput {
+    /// The final path; with a suffix, where it is taken.
+    pub target: PathBuf,
+    /// What becomes of it if that name is taken.
+    pub on_exists: OnExists,
+    /// All of it.
+    pub content: Vec<u8>,
+}
+
 /// What a successful attempt reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {

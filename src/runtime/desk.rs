@@ -3,16 +3,15 @@
 use super::keep::Identity;
 use super::memory::Share;
 use super::orphans;
+use super::outputs::{self, SMALL_MAX, Temp};
 use super::secrets;
 use super::shared::{Live, Shared};
 use super::spawn::child::{self, Lines};
 use super::spill::Spill;
-use crate::files::dir::Dir;
-use crate::files::names::temp_name;
-use crate::files::reserve::{self, Reservation, Taken};
+use crate::files::reserve::Reservation;
 use crate::model::action::network::{AnswerCache, Hosts};
 use crate::model::action::{
-    BoxFuture, ChildExit, ChildSpec, Desk, Grant, Level, OUTPUT_BUSY, OnExists, OutputFile, Progress, Resume, Stop,
+    BoxFuture, ChildExit, ChildSpec, Desk, Grant, Level, OnExists, OutputFile, Progress, Resume, SmallOutput, Stop,
     Surroundings,
 };
 use crate::model::alert;
@@ -24,7 +23,6 @@ use crate::model::statistics::Statistics;
 use crate::model::{Failure, Millis, Secret, crash, text};
 use std::borrow::Cow;
 use std::cmp::Ordering as CmpOrdering;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,23 +30,10 @@ use std::time::{Duration, Instant};
 
 /// Most outputs of one attempt.
 const OUTPUTS_MAX: u32 = 1000;
+/// Most outputs of one attempt that are kept in memory until it is decided; further ones are files at once.
+const SMALL_COUNT: usize = 1;
 /// A program that prints a secret may take this long.
 const SECRET_MAX: Duration = Duration::from_secs(10);
-
-/// A temporary output and the name that it will take.
-#[derive(Debug)]
-pub struct Temp {
-    /// Folder of both.
-    pub dir: Arc<Dir>,
-    /// The temporary name.
-    pub name: OsString,
-    /// The final path.
-    pub target: PathBuf,
-    /// What becomes of it if that name is taken.
-    pub on_exists: OnExists,
-    /// A checkpoint leads to it: it stays where its attempt is cut off.
-    pub noted: bool,
-}
 
 /// The desk of one attempt.
 pub struct JobDesk {
@@ -67,6 +52,7 @@ pub struct JobDesk {
 pub(super) struct State {
     pub(super) temps: Vec<Temp>,
     pub(super) held: Vec<Reservation>,
+    small: Vec<SmallOutput>,
     pub(super) identity: Identity,
     /// An earlier attempt has left a checkpoint that nobody has taken up or dropped.
     pub(super) earlier: bool,
@@ -79,6 +65,8 @@ pub struct Left {
     pub temps: Vec<Temp>,
     /// Their final names, held.
     pub held: Vec<Reservation>,
+    /// Outputs that are no files yet.
+    pub small: Vec<SmallOutput>,
     /// Whether an earlier attempt has left a checkpoint that this one has neither taken up nor dropped.
     pub earlier: bool,
     /// Exit code of the last child.
@@ -102,7 +90,8 @@ impl JobDesk {
     pub fn clear(&self) -> Left {
         let state = std::mem::take(&mut *self.state());
         let (log_head, log_ref) = self.spill.finish();
-        Left { temps: state.temps, held: state.held, earlier: state.earlier, exit: state.exit, log_head, log_ref }
+        let State { temps, held, small, earlier, exit, .. } = state;
+        Left { temps, held, small, earlier, exit, log_head, log_ref }
     }
 
     /// What a checkpoint of an earlier attempt must be about, and one of this attempt will be.
@@ -113,66 +102,6 @@ impl JobDesk {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// The final names of outputs, held until they are placed.
-    fn reserve(
-        &self,
-        target: &Path,
-        siblings: &dyn Fn(&Path) -> Vec<PathBuf>,
-        on_exists: OnExists,
-    ) -> Result<Reservation, Failure> {
-        let fault = |e: &std::io::Error| Failure::io("output", "create", target, e);
-        let names = &self.shared.names;
-        if on_exists == OnExists::Suffix {
-            return names.reserve(target, self.claimed.job, siblings, None).map_err(|e| fault(&e));
-        }
-        let had = names.exact(target, siblings, on_exists == OnExists::Replace).map_err(|e| fault(&e))?;
-        had.map_err(|taken| match taken {
-            // Waiting would be for itself.
-            Taken::Held(path) if self.state().held.iter().any(|h| h.paths.contains(&path)) => {
-                let message = format!("two outputs of this job have the same name: {}", text::path(&path));
-                Failure::permanent("output_twice", message)
-            }
-            Taken::Held(path) => {
-                Failure::transient(OUTPUT_BUSY, format!("another job is writing {}", text::path(&path)))
-            }
-            other => output_exists(&other),
-        })
-    }
-
-    fn open_temp(&self, target: &Path, on_exists: OnExists) -> std::io::Result<(OutputFile, Temp)> {
-        let folder = target.parent().unwrap_or_else(|| Path::new("/"));
-        let dir = self.shared.folders.make(folder)?;
-        let n = self.next.fetch_add(1, Ordering::Relaxed);
-        let name = temp_name(self.claimed.job, self.claimed.attempt, n);
-        let file = dir.create_new(&name, 0o666)?;
-        let temp = folder.join(&name);
-        let output = OutputFile { file, temp, target: target.to_owned() };
-        Ok((output, Temp { dir, name, target: target.to_owned(), on_exists, noted: false }))
-    }
-}
-
-/// What is said of an output whose name is taken, where it must be this very name.
-fn output_exists(taken: &Taken) -> Failure {
-    let message = match taken {
-        Taken::NoFile(path) => format!("only a regular file is replaced, which this is not: {}", text::path(path)),
-        Taken::There(path) | Taken::Held(path) => {
-            format!("the output is there already, and on_exists is \"fail\": {}", text::path(path))
-        }
-    };
-    Failure::permanent("output_exists", message)
-}
-
-/// Whether these outputs can still take the names that they must have, now that the attempt has ended.
-pub fn still_free(temps: &[Temp]) -> Result<(), Failure> {
-    for temp in temps.iter().filter(|t| t.on_exists != OnExists::Suffix) {
-        match reserve::in_the_way(&temp.target, temp.on_exists == OnExists::Replace) {
-            Ok(None) => {}
-            Ok(Some(taken)) => return Err(output_exists(&taken)),
-            Err(e) => return Err(Failure::io("output", "look at", &temp.target, &e)),
-        }
-    }
-    Ok(())
 }
 
 /// A share of the memory; the attempt may ask again when it has gone.
@@ -194,20 +123,32 @@ impl Desk for JobDesk {
         siblings: &dyn Fn(&Path) -> Vec<PathBuf>,
         on_exists: OnExists,
     ) -> Result<Vec<OutputFile>, Failure> {
-        let fault = |e: &std::io::Error| Failure::io("output", "create", target, e);
         if self.next.load(Ordering::Relaxed) >= OUTPUTS_MAX {
             return Err(Failure::permanent("too_many_outputs", format!("more than {OUTPUTS_MAX} outputs")));
         }
         self.forget_earlier()?;
-        let held = self.reserve(target, siblings, on_exists)?;
-        let mut outputs = Vec::with_capacity(held.paths.len());
+        let has = |path: &PathBuf| self.state().held.iter().any(|h| h.paths.contains(path));
+        let held = outputs::hold(&self.shared, &self.claimed, target, siblings, on_exists, has)?;
+        let mut opened = Vec::with_capacity(held.paths.len());
         for path in &held.paths {
-            let (output, temp) = self.open_temp(path, on_exists).map_err(|e| fault(&e))?;
-            outputs.push(output);
+            let n = self.next.fetch_add(1, Ordering::Relaxed);
+            let (file, temp) = outputs::open(&self.shared, &self.claimed, n, path, on_exists)
+                .map_err(|e| Failure::io("output", "create", target, &e))?;
+            opened.push(OutputFile { file, temp: temp.dir.path().join(&temp.name), target: path.clone() });
             self.state().temps.push(temp);
         }
         self.state().held.push(held);
-        Ok(outputs)
+        Ok(opened)
+    }
+
+    fn small_output(&self, small: SmallOutput) -> Result<(), SmallOutput> {
+        let mut state = self.state();
+        // To forget what an earlier attempt noted is to wait for the disk.
+        if small.content.len() > SMALL_MAX || state.earlier || state.small.len() >= SMALL_COUNT {
+            return Err(small);
+        }
+        state.small.push(small);
+        Ok(())
     }
 
     fn workers(&self) -> usize {

@@ -5,7 +5,8 @@
 //! the job, or before the files do. A row whose files are not all there any more, whose input or configuration is another,
 //! or whose final names are taken, leads nowhere: the attempt starts from zero.
 
-use super::desk::{JobDesk, Temp};
+use super::desk::JobDesk;
+use super::outputs::Temp;
 use super::shared::Shared;
 use crate::files::dir::{self, Dir};
 use crate::files::names::parse_temp_name;
@@ -159,7 +160,7 @@ impl JobDesk {
             taken.held.push(held.map_err(|_| format!("the name is taken meanwhile: {}", text::path(target)))?);
             taken.outputs.push(OutputFile { file, temp: temp.clone(), target: target.clone() });
             let (name, target, on_exists) = (name.to_owned(), target.clone(), *on_exists);
-            taken.temps.push(Temp { dir, name, target, on_exists, noted: true });
+            taken.temps.push(Temp { dir, name, target, on_exists, noted: true, file: None });
         }
         Ok(taken)
     }

@@ -21,6 +21,7 @@ mod meter;
 mod network;
 mod operate;
 mod orphans;
+mod outputs;
 mod pipeline;
 mod placing;
 mod plan;

@@ -283,6 +283,7 @@ async fn cancel_instead(shared: &Arc<Shared>, cases: Vec<(Prepared, i64)>) -> Ve
                 let left = super::desk::Left {
                     temps: Vec::new(),
                     held: Vec::new(),
+                    small: Vec::new(),
                     earlier: p.earlier,
                     exit: None,
                     log_head: None,

@@ -1,8 +1,9 @@
 //! S5, first half: from an ended attempt to a decision. Final names are chosen, the error record is written under a
 //! temporary name, and everything that must be on the disk before the decision is listed.
 
-use super::desk::{self, Left, Temp};
+use super::desk::Left;
 use super::keep;
+use super::outputs::{self, Temp};
 use super::plan;
 use super::record::{self, About};
 use super::ruling::{self, Policy, Ruling};
@@ -70,7 +71,7 @@ pub struct Original<'a> {
 pub fn prepare(shared: &Shared, ended: Ended, batch: &mut Batch) -> Prepared {
     let Ended { claimed, task, end, vars, at } = ended;
     let fence = Fence::Attempt(claimed.attempt);
-    let (result, stop, left, taken) = match end {
+    let (result, stop, mut left, taken) = match end {
         End::Gone(code, message) => {
             if claimed.checkpoint {
                 keep::unlink_all_of(shared, claimed.job);
@@ -113,10 +114,19 @@ pub fn prepare(shared: &Shared, ended: Ended, batch: &mut Batch) -> Prepared {
         on_interrupt: plan::on_interrupt(&task, &claimed),
         timeout: task.timeout,
     };
-    // Names that must be these very ones may have been taken while it worked.
-    let result = result.and_then(|report| desk::still_free(&left.temps).map(|()| report));
+    let result = result.and_then(|report| match finish_outputs(shared, &claimed, &mut left) {
+        Ok(()) => Ok(report),
+        Err(failure) => Err(Failure { call: report.call, ..failure }),
+    });
     let ruling = ruling::rule(&policy, result, stop, at);
     decide(shared, Case { claimed, task, vars, left, taken, at }, ruling, batch)
+}
+
+/// The outputs are all there, under names that they can have.
+fn finish_outputs(shared: &Shared, claimed: &Claimed, left: &mut Left) -> Result<(), Failure> {
+    // Names that must be these very ones may have been taken while it worked.
+    outputs::still_free(&left.temps)?;
+    outputs::write_small(shared, claimed, left)
 }
 
 /// Everything that one decision is about.
@@ -144,7 +154,7 @@ pub fn decide(shared: &Shared, case: Case, ruling: Ruling, batch: &mut Batch) ->
         Ruling::Wait(reason, at) => Ok((Verdict::Hold { reason: reason.clone(), at: *at }, Vec::new())),
         Ruling::Retry(failure, at) => Ok((Verdict::Retry { failure: failure.clone(), at: *at }, Vec::new())),
         Ruling::Requeue(failure) => Ok((Verdict::Requeue { failure: failure.clone() }, Vec::new())),
-        Ruling::Succeed(_) => succeed(shared, &claimed, &task, &vars, &left, taken.as_deref(), batch, &mut held),
+        Ruling::Succeed(_) => succeed(shared, &claimed, &task, &vars, &mut left, taken.as_deref(), batch, &mut held),
         Ruling::Fail(failure, _) => {
             let about = about("failed", &claimed, Some(failure), None, at);
             let original = taken.as_deref().map(|t| original(&claimed, t));
@@ -304,7 +314,7 @@ fn succeed(
     claimed: &Claimed,
     task: &Task,
     vars: &Vars,
-    left: &Left,
+    left: &mut Left,
     taken: Option<&Taken>,
     batch: &mut Batch,
     held: &mut Vec<Reservation>,
@@ -315,9 +325,15 @@ fn succeed(
         moves.remove(record)?;
     }
     let mut outputs = Vec::with_capacity(left.temps.len());
-    for temp in &left.temps {
-        // Opened anew: a program may have put another file under the temporary name.
-        let (file, stat) = temp.dir.open_read(&temp.name)?;
+    for temp in &mut left.temps {
+        let (file, stat) = match temp.file.take() {
+            Some(file) => {
+                let stat = dir::Stat::of(&file)?;
+                (file, stat)
+            }
+            // Opened anew: a program may have put another file under the temporary name.
+            None => temp.dir.open_read(&temp.name)?,
+        };
         batch.file(&temp.dir, file);
         let src = temp.dir.path().join(&temp.name);
         let kind = if temp.on_exists == OnExists::Replace { MoveKind::Replace } else { MoveKind::Place };

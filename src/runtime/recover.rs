@@ -202,7 +202,15 @@ fn one_interrupted(shared: &Shared, job: Interrupted, batch: &mut Batch) -> io::
         _ => None,
     };
     let earlier = !kept.is_empty();
-    let left = Left { temps: Vec::new(), held: Vec::new(), earlier, exit: None, log_head: None, log_ref: None };
+    let left = Left {
+        temps: Vec::new(),
+        held: Vec::new(),
+        small: Vec::new(),
+        earlier,
+        exit: None,
+        log_head: None,
+        log_ref: None,
+    };
     let case = Case { claimed, task, vars, left, taken, at: shared.now() };
     let mut prepared = prepare::decide(shared, case, ruling, batch);
     prepared.decision.action = cancel_action;

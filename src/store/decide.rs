@@ -174,10 +174,9 @@ impl Txn<'_> {
             self.sql("INSERT OR IGNORE INTO action_job(job, action) VALUES (?1, ?2)")?.execute((d.job, action))?;
         }
         if moves.is_empty() {
-            if let Some(finished) = self.finish_one(d.job, d.at)? {
-                touched.extend(finished.started);
-                settled.extend(finished.settled);
-            }
+            let (run, started) = self.finish_one(d.job, d.at)?;
+            touched.extend(started);
+            settled.extend(run);
             return Ok(outcome.state());
         }
         Ok(JobState::Placing)

@@ -7,6 +7,7 @@ use crate::model::job::JobKind;
 use crate::model::ledger::{FinishAnswer, Over, Settled, StoreError};
 use crate::model::{AfterOn, JobId, JobState, Millis, RunId, RunState};
 use rusqlite::OptionalExtension;
+use std::collections::BTreeMap;
 
 /// The counters of a run after a job of it was over.
 struct Tally {
@@ -19,15 +20,6 @@ struct Tally {
     skipped: i64,
     /// Whether it is about a file that landed.
     is_file: bool,
-}
-
-/// What came of a job that is in its place.
-pub(super) struct Finished {
-    pub over: Over,
-    /// Its run, where it has settled and was more than one file that landed.
-    pub settled: Option<Settled>,
-    /// Tasks that got follow-on work.
-    pub started: Vec<i64>,
 }
 
 impl Tally {
@@ -56,24 +48,73 @@ impl Tally {
     }
 }
 
+/// What one job that is over, or several of one run, mean for the counters of the run.
+#[derive(Default)]
+struct Delta {
+    closed: i64,
+    ok: i64,
+    failed: i64,
+    skipped: i64,
+    /// Plans that did not do their work: they are jobs that the run is about after all.
+    more: i64,
+    /// Whether the plan of the run is among them.
+    planned: bool,
+}
+
+impl Delta {
+    /// A plan that did its work is none of the jobs that its run is about; one that did not is.
+    fn add(&mut self, kind: JobKind, state: JobState) {
+        let is_plan = kind == JobKind::Plan;
+        let one = |s: JobState| i64::from(state == s && !(is_plan && s == JobState::Succeeded));
+        self.closed += 1;
+        self.ok += one(JobState::Succeeded);
+        self.failed += one(JobState::Failed);
+        self.skipped += one(JobState::Skipped);
+        self.more += i64::from(is_plan && state != JobState::Succeeded);
+        self.planned |= is_plan;
+    }
+}
+
+/// A job that was put into its final state, and what its run does not know yet.
+struct Ended {
+    over: Over,
+    run: RunId,
+    kind: JobKind,
+}
+
 impl Txn<'_> {
-    /// Finishes a batch of placing jobs; those that are not placing are left out of the answer.
+    /// Finishes a batch of placing jobs; those that are not placing are left out of the answer. A run is touched once,
+    /// however many of its jobs are among them.
     pub(super) fn finish(&mut self, jobs: &[JobId], now: Millis) -> Result<FinishAnswer, StoreError> {
         let mut answer = FinishAnswer::default();
-        let mut tasks = Vec::new();
+        let mut runs: BTreeMap<RunId, Delta> = BTreeMap::new();
         for &job in jobs {
-            if let Some(finished) = self.finish_one(job, now)? {
-                answer.over.push(finished.over);
-                answer.settled.extend(finished.settled);
-                tasks.extend(finished.started);
+            if let Some(ended) = self.end(job, now)? {
+                runs.entry(ended.run).or_default().add(ended.kind, ended.over.state);
+                answer.over.push(ended.over);
             }
+        }
+        let mut tasks = Vec::new();
+        for (run, delta) in runs {
+            let (settled, started) = self.settle_run(run, &delta, now)?;
+            answer.settled.extend(settled);
+            tasks.extend(started);
         }
         answer.lanes = self.hints(tasks)?;
         Ok(answer)
     }
 
-    /// Finishes one job, its run if it was the last of it, and starts what follows the run.
-    pub(super) fn finish_one(&mut self, job: JobId, now: Millis) -> Result<Option<Finished>, StoreError> {
+    /// Finishes one job, its run if it was the last of it, and starts what follows the run. Answers with the run, if it
+    /// has settled, and the tasks that got follow-on work.
+    pub(super) fn finish_one(&mut self, job: JobId, now: Millis) -> Result<(Option<Settled>, Vec<i64>), StoreError> {
+        let Some(ended) = self.end(job, now)? else { return Ok((None, Vec::new())) };
+        let mut delta = Delta::default();
+        delta.add(ended.kind, ended.over.state);
+        self.settle_run(ended.run, &delta, now)
+    }
+
+    /// Puts a placing job into its final state.
+    fn end(&mut self, job: JobId, now: Millis) -> Result<Option<Ended>, StoreError> {
         let row = self
             .sql(
                 "UPDATE job SET state = outcome, rank = CASE outcome WHEN 5 THEN 0 ELSE 4 END, finished_at = ?2, owner = NULL,
@@ -92,30 +133,23 @@ impl Txn<'_> {
         self.bump();
         self.sql("DELETE FROM move WHERE job = ?1")?.execute([job])?;
         self.moved(task, (JobState::Placing, spent), (state, spent));
-        let over = Over { job, task: self.task_name(task), state, bytes };
-        let mut finished = Finished { over, settled: None, started: Vec::new() };
-        self.settle_run(run, (kind, state), now, &mut finished)?;
-        Ok(Some(finished))
+        Ok(Some(Ended { over: Over { job, task: self.task_name(task), state, bytes }, run, kind }))
     }
 
-    /// A plan that did its work is none of the jobs that its run is about; one that did not is.
+    /// Counts what is over, and settles the run if that was the last of it.
     fn settle_run(
         &mut self,
         run: RunId,
-        (kind, state): (JobKind, JobState),
+        delta: &Delta,
         now: Millis,
-        finished: &mut Finished,
-    ) -> Result<(), StoreError> {
-        let is_plan = kind == JobKind::Plan;
-        let one = |s: JobState| i64::from(state == s && !(is_plan && s == JobState::Succeeded));
-        let more = i64::from(is_plan && state != JobState::Succeeded);
+    ) -> Result<(Option<Settled>, Vec<i64>), StoreError> {
         let tally = self
             .sql(
-                "UPDATE run SET open = max(open - 1, 0), ok = ok + ?2, failed = failed + ?3, skipped = skipped + ?4, total = total + ?5,
+                "UPDATE run SET open = max(open - ?7, 0), ok = ok + ?2, failed = failed + ?3, skipped = skipped + ?4, total = total + ?5,
                    state = CASE WHEN state = 1 AND ?6 THEN 2 ELSE state END WHERE id = ?1
                  RETURNING task, open, total, ok, failed, skipped, trigger = 'watch'",
             )?
-            .query_row((run, one(JobState::Succeeded), one(JobState::Failed), one(JobState::Skipped), more, is_plan), |r| {
+            .query_row((run, delta.ok, delta.failed, delta.skipped, delta.more, delta.planned, delta.closed), |r| {
                 Ok(Tally {
                     run,
                     task: r.get(0)?,
@@ -128,7 +162,7 @@ impl Txn<'_> {
                 })
             })
             .optional()?;
-        let Some(tally) = tally.filter(|t| t.open == 0) else { return Ok(()) };
+        let Some(tally) = tally.filter(|t| t.open == 0) else { return Ok((None, Vec::new())) };
         // Of a run that was left out as a whole, the reason is that of its job.
         self.sql(
             "UPDATE run SET state = ?2, settled_at = ?3, reason = CASE WHEN ?2 = 6 THEN coalesce(
@@ -141,7 +175,7 @@ impl Txn<'_> {
             now,
         ))?;
         let amount = |n: i64| u64::try_from(n).unwrap_or(0);
-        finished.settled = (tally.total > 1 || !tally.is_file).then(|| Settled {
+        let settled = (tally.total > 1 || !tally.is_file).then(|| Settled {
             run,
             task: self.task_name(tally.task),
             state: tally.state(),
@@ -149,13 +183,13 @@ impl Txn<'_> {
             ok: amount(tally.ok),
             failed: amount(tally.failed),
         });
-        finished.started = self.start_followers(&tally, now)?;
+        let mut started = self.start_followers(&tally, now)?;
         if self.state.tables.tasks.get(&tally.task).is_some_and(|t| t.scheduled)
             && self.next_in_turn(tally.task, now)?
         {
-            finished.started.push(tally.task);
+            started.push(tally.task);
         }
-        Ok(())
+        Ok((settled, started))
     }
 
     /// Starts the tasks that run after this one, once per upstream run: at the first settle that meets their condition.

@@ -1,59 +1,55 @@
 //! Where a body goes while it comes: small ones stay in memory, larger ones go to a file as they come.
 
 use crate::model::{Failure, text};
-use bytes::Bytes;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Bytes that are gathered before they are written. A body that is smaller never needs a file of its own.
-pub(super) const PIECE: usize = 256 * 1024;
+pub(super) const PIECE: usize = 128 * 1024;
 
-/// What has come of a body, and not been written yet.
+/// What has come of a body, and not been written yet. A copy: what the connection hands out are small parts of large
+/// buffers, which would be held as long as their parts.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
-    pieces: Vec<Bytes>,
-    len: usize,
-}
+pub(super) struct Gathered(Vec<u8>);
 
 impl Gathered {
-    pub(super) fn push(&mut self, piece: Bytes) {
-        self.len += piece.len();
-        // Small pieces hold on to large buffers.
-        match self.pieces.last() {
-            Some(last) if last.len() + piece.len() <= 16 * 1024 => {
-                let joined = [&last[..], &piece[..]].concat();
-                self.pieces.pop();
-                self.pieces.push(joined.into());
-            }
-            _ => self.pieces.push(piece),
+    /// Takes as much of a piece as there is room for, and answers how much that was. The room for a full one is made at
+    /// once when a body turns out not to be small.
+    pub(super) fn push(&mut self, piece: &[u8]) -> usize {
+        let len = self.0.len();
+        let n = piece.len().min(PIECE - len);
+        if len > 0 && len + n > self.0.capacity() {
+            self.0.reserve_exact(PIECE - len);
         }
+        self.0.extend_from_slice(&piece[..n]);
+        n
     }
 
-    pub(super) const fn is_full(&self) -> bool {
-        self.len >= PIECE
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.len == 0
+    pub(super) fn is_full(&self) -> bool {
+        self.0.len() >= PIECE
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn take(&mut self) -> Self {
         std::mem::take(self)
     }
 
-    /// Writes it to the end of a file.
-    pub(super) fn write(&self, file: &mut dyn Write) -> std::io::Result<()> {
-        self.pieces.iter().try_for_each(|piece| file.write_all(piece))
+    /// The same without what is in it: the room is used again.
+    pub(super) fn emptied(mut self) -> Self {
+        self.0.clear();
+        self
     }
 
-    /// The first bytes.
-    pub(super) fn head(&self, max: usize) -> Vec<u8> {
-        self.pieces.iter().flat_map(|piece| piece.iter().copied()).take(max).collect()
-    }
-
-    fn joined(&self) -> Vec<u8> {
-        self.pieces.iter().flat_map(|piece| piece.iter().copied()).collect()
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -68,9 +64,9 @@ pub(super) enum Whole {
 
 impl Whole {
     /// A reader of it.
-    pub(super) fn open(&self) -> Result<Box<dyn BufRead>, Failure> {
+    pub(super) fn open(&self) -> Result<Box<dyn BufRead + '_>, Failure> {
         Ok(match self {
-            Self::Memory(gathered) => Box::new(Cursor::new(gathered.joined())),
+            Self::Memory(gathered) => Box::new(gathered.bytes()),
             Self::File(path) => {
                 let file = File::open(path).map_err(|e| Failure::io("body", "read", path, &e))?;
                 Box::new(BufReader::with_capacity(PIECE, file))
@@ -81,7 +77,7 @@ impl Whole {
     /// The first bytes of it.
     pub(super) fn head(&self, max: usize) -> Vec<u8> {
         match self {
-            Self::Memory(gathered) => gathered.head(max),
+            Self::Memory(gathered) => gathered.bytes()[..max.min(gathered.len())].to_vec(),
             Self::File(path) => {
                 let mut head = vec![0; max];
                 // What cannot be read is not shown.

@@ -10,6 +10,7 @@ mod body;
 mod http;
 mod kept;
 mod outgoing;
+mod output;
 mod run;
 pub mod spec;
 mod told;
@@ -18,8 +19,8 @@ mod urls;
 use crate::model::action::network::{HostLimits, Item};
 use crate::model::action::{Items, PlanOrder, WaitsFor};
 use crate::model::{Action, Block, Failure, JobOrder, Kind, Template, Work};
-use http::Client;
-use spec::Spec;
+use http::{Client, Trust};
+use spec::{Source, Spec};
 use std::ffi::OsString;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -47,7 +48,11 @@ impl Fetch {
             return Ok(client.clone());
         }
         let idle = usize::try_from(self.spec.limits.concurrency).unwrap_or(IDLE_MAX).min(IDLE_MAX);
-        let client = Client::new(&self.spec.connection, &self.spec.deadlines, idle)?;
+        let trust = match self.spec.source {
+            Source::Urls(_) => Trust::Written,
+            Source::Files { .. } => Trust::Data,
+        };
+        let client = Client::new(&self.spec.connection, &self.spec.deadlines, idle, trust)?;
         // Whoever came first stays: connections are worth keeping together.
         Ok(self.client.get_or_init(|| client).clone())
     }

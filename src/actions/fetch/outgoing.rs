@@ -1,7 +1,7 @@
 //! From the settings of a task to a request, with its secrets read anew for every attempt.
 
-use super::http::{Outgoing, Trust};
-use super::spec::{Auth, Body, Source, Spec, Text};
+use super::http::Outgoing;
+use super::spec::{Auth, Body, Spec, Text};
 use crate::model::{Desk, Failure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -89,10 +89,6 @@ impl Parts {
             headers,
             auth: self.auth.clone(),
             body: self.body.clone(),
-            trust: match spec.source {
-                Source::Urls(_) => Trust::Written,
-                Source::Files { .. } => Trust::Data,
-            },
             repeatable: spec.request.is_repeatable(),
             max_bytes,
             hide: self.hide.clone(),

@@ -3,19 +3,20 @@
 //! What blocks runs on threads for it, a few times for each answer; the rest waits without one. A stop is heard wherever
 //! the other side is waited for, and never in the middle of what is done to files.
 
-use super::answer::{self, About, Page, Position, Seen};
-use super::body::{Gathered, Whole, cut, unwritten};
+use super::answer::{self, Page, Position, Seen};
+use super::body::{Gathered, Whole, unwritten};
 use super::http::{Answer, Client, parse, send};
 use super::outgoing::{Parts, has_secrets};
+use super::output::{Done, Got, begin_pages, examine, open_output, place_one, write_page};
 use super::spec::{Form, Pages};
 use super::told::{add, report};
 use super::{Fetch, kept};
 use crate::clock::{Clock, SystemClock};
 use crate::model::action::network::{AnswerFacts, AnswerKey, CachedAnswer, Call, HOST_CLOSED};
-use crate::model::action::{BoxFuture, Desk, Level, OutputFile, Progress, Report, Resume, Stop};
+use crate::model::action::{BoxFuture, Desk, Level, OutputFile, Progress, Report, SmallOutput, Stop};
 use crate::model::failure::NO_HANDLES;
-use crate::model::{Failure, FailureClass, JobOrder, Millis, text};
-use serde::{Deserialize, Serialize};
+use crate::model::{Failure, FailureClass, JobOrder, Millis};
+use bytes::Buf;
 use std::fs::File;
 use std::future::Future;
 use std::io::Write;
@@ -23,10 +24,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use url::Url;
 
-/// Bytes of a body that is no good, as they are shown.
-const HEAD_MAX: usize = 1024;
 /// A checkpoint is noted after every page; what it says has no more bytes than this, or paging starts from zero.
 const STATE_MAX: usize = 60 * 1024;
+
+/// After so many pieces the screen is told how far it is.
+const TELL_EVERY: u32 = 32;
+/// Most bytes of an answer that is looked at without a thread for it.
+const INLINE_MAX: usize = 8 * 1024;
 
 /// Codes of failures that are no word of the host: a retry of them is none of its retries.
 const OURS: [&str; 5] = [HOST_CLOSED, NO_HANDLES, "output", "scratch", "body"];
@@ -58,35 +62,6 @@ struct Job {
     stop: Mutex<BoxFuture<Stop>>,
 }
 
-/// A good answer with its whole body.
-struct Got {
-    body: Whole,
-    /// The output that holds the body already, where it went there directly.
-    output: Option<OutputFile>,
-    facts: AnswerFacts,
-    version: &'static str,
-    /// Where it came from.
-    url: Url,
-    link: Option<String>,
-    cached: bool,
-}
-
-/// Where paging is.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Done {
-    /// URL of the next page, without secrets.
-    next: String,
-    /// Pages done.
-    pages: u32,
-    items: u64,
-    /// Bytes received.
-    bytes: u64,
-    /// Bytes of the output that belong to them.
-    written: u64,
-    columns: Option<Vec<String>>,
-    requests: u32,
-}
-
 impl Job {
     /// Reads secrets and makes the client, where that is needed.
     async fn prepare(fetch: Arc<Fetch>, order: &JobOrder) -> Result<Self, Failure> {
@@ -111,11 +86,34 @@ impl Job {
     /// One URL, one answer.
     async fn one(&mut self, url: &Url, call: &mut Call) -> Result<Report, Failure> {
         let got = self.get(url, self.fetch.spec.max_bytes, true, call).await?;
-        let (fetch, desk) = (Arc::clone(&self.fetch), Arc::clone(&self.desk));
-        let (target, parts) = (self.target.clone(), Arc::clone(&self.parts));
         let cached = got.cached;
-        let page = on_thread(&desk.clone(), move || place_one(&fetch, &*desk, &target, &parts, &got)).await??;
+        let page = match self.hand_over(&got)? {
+            Some(page) => page,
+            None => {
+                let (fetch, desk) = (Arc::clone(&self.fetch), Arc::clone(&self.desk));
+                let (target, parts) = (self.target.clone(), Arc::clone(&self.parts));
+                on_thread(&desk.clone(), move || place_one(&fetch, &*desk, &target, &parts, &got)).await??
+            }
+        };
         Ok(report(call, cached, &page, 1))
+    }
+
+    /// Checks a small answer here and hands over what is wanted of it, which costs less than a thread. None: it has to be
+    /// a file.
+    fn hand_over(&self, got: &Got) -> Result<Option<Page>, Failure> {
+        let Whole::Memory(body) = &got.body else { return Ok(None) };
+        if body.len() > INLINE_MAX {
+            return Ok(None);
+        }
+        let spec = &self.fetch.spec;
+        let (page, content) = if spec.write.form == Form::Body {
+            (examine(spec, &self.parts, got, None)?, body.bytes().to_vec())
+        } else {
+            let mut made = Vec::new();
+            (examine(spec, &self.parts, got, Some(&mut made))?, made)
+        };
+        let small = SmallOutput { target: self.target.clone(), on_exists: spec.on_exists, content };
+        Ok(self.desk.small_output(small).is_ok().then(|| page.unwrap_or_default()))
     }
 
     /// Every page of one URL, one after the other, into one output.
@@ -275,26 +273,31 @@ impl Job {
         let to_output = direct && self.fetch.spec.write.form == Form::Body;
         let mut gathered = Gathered::default();
         let mut sink: Option<Sink> = None;
-        let mut seen = 0;
+        let mut seen = 0_u32;
         let received = loop {
             match self.or_stop(answer.chunk()).await? {
                 Ok(None) => break Ok(()),
-                Ok(Some(piece)) => gathered.push(piece),
-                Err(failure) => break Err(failure),
-            }
-            if gathered.is_full() {
-                seen += 1;
-                sink = Some(self.spill(sink, gathered.take(), to_output).await?);
-                if seen % 16 == 0 {
-                    let bytes = call.bytes + answer.call().bytes;
-                    self.desk.progress(Progress { bytes, ..Progress::default() });
+                Ok(Some(mut piece)) => {
+                    while !piece.is_empty() {
+                        piece.advance(gathered.push(&piece));
+                        if gathered.is_full() {
+                            seen += 1;
+                            let (open, empty) = self.spill(sink, gathered, to_output).await?;
+                            (sink, gathered) = (Some(open), empty);
+                            if seen % TELL_EVERY == 0 {
+                                let bytes = call.bytes + answer.call().bytes;
+                                self.desk.progress(Progress { bytes, ..Progress::default() });
+                            }
+                        }
+                    }
                 }
+                Err(failure) => break Err(failure),
             }
         };
         add(call, answer.call());
         received?;
         if (sink.is_some() || keep.is_some()) && (sink.is_none() || !gathered.is_empty()) {
-            sink = Some(self.spill(sink, gathered.take(), to_output).await?);
+            sink = Some(self.spill(sink, gathered.take(), to_output).await?.0);
         }
         let link: Vec<&str> = answer.headers.all("link").collect();
         let link = (!link.is_empty()).then(|| link.join(", "));
@@ -319,7 +322,12 @@ impl Job {
     }
 
     /// Writes what has come to the end of its file; the first time it opens one.
-    async fn spill(&self, sink: Option<Sink>, gathered: Gathered, to_output: bool) -> Result<Sink, Failure> {
+    async fn spill(
+        &self,
+        sink: Option<Sink>,
+        gathered: Gathered,
+        to_output: bool,
+    ) -> Result<(Sink, Gathered), Failure> {
         let (desk, target, scratch) = (Arc::clone(&self.desk), self.target.clone(), self.scratch.clone());
         let on_exists = self.fetch.spec.on_exists;
         on_thread(&self.desk, move || {
@@ -336,8 +344,8 @@ impl Job {
                 Sink::Output(output) => &mut output.file,
                 Sink::Scratch(file, _) => file,
             };
-            gathered.write(file).map_err(|e| unwritten(&target, &e))?;
-            Ok(sink)
+            file.write_all(gathered.bytes()).map_err(|e| unwritten(&target, &e))?;
+            Ok((sink, gathered.emptied()))
         })
         .await?
     }
@@ -393,82 +401,4 @@ async fn on_thread<T: Send + 'static>(
 fn spool(scratch: &Path) -> Result<PathBuf, Failure> {
     std::fs::create_dir_all(scratch).map_err(|e| Failure::io("scratch", "create", scratch, &e))?;
     Ok(scratch.join("body"))
-}
-
-fn open_output(desk: &dyn Desk, target: &Path, on_exists: crate::model::OnExists) -> Result<OutputFile, Failure> {
-    let mut outputs = desk.outputs(target, &|_| Vec::new(), on_exists)?;
-    outputs.pop().ok_or_else(|| Failure::permanent("internal", "no output was opened"))
-}
-
-/// Checks an answer and writes what is wanted of it.
-fn place_one(fetch: &Fetch, desk: &dyn Desk, target: &Path, parts: &Parts, got: &Got) -> Result<Page, Failure> {
-    let spec = &fetch.spec;
-    let about = About { expect: &spec.expect, write: &spec.write, paging: None };
-    let is_body = spec.write.form == Form::Body;
-    let mut page = None;
-    if !is_body || about.needs_json() || spec.expect.min_bytes > 0 || spec.expect.contains.is_some() {
-        let mut output = if is_body { None } else { Some(open_output(desk, target, spec.on_exists)?) };
-        let out = output.as_mut().map(|o| &mut o.file as &mut dyn Write);
-        let examined = answer::examine(&mut *got.body.open()?, &about, &mut None, out);
-        page = Some(examined.map_err(|failure| show(failure, parts, got))?);
-    }
-    if is_body && got.output.is_none() {
-        let mut output = open_output(desk, target, spec.on_exists)?;
-        let written = match &got.body {
-            Whole::Memory(gathered) => gathered.write(&mut output.file),
-            Whole::File(path) => {
-                File::open(path).and_then(|mut body| std::io::copy(&mut body, &mut output.file)).map(|_| ())
-            }
-        };
-        written.map_err(|e| unwritten(target, &e))?;
-    }
-    Ok(page.unwrap_or_default())
-}
-
-/// Adds the head of the answer to a failure about its body.
-fn show(mut failure: Failure, parts: &Parts, got: &Got) -> Failure {
-    let kind = got.facts.content_type.as_deref().map_or_else(String::new, |kind| format!("content-type: {kind}\n"));
-    let head = got.body.head(HEAD_MAX);
-    let shown = format!("{} {}\n{kind}\n{}", got.version, got.facts.status, String::from_utf8_lossy(&head));
-    let lines: Vec<String> = parts.concealed(shown).lines().map(|line| text::escape(line).into_owned()).collect();
-    failure.answer = Some(text::cut(&lines.join("\n"), Failure::ANSWER_MAX).into_owned());
-    failure.message = parts.concealed(failure.message);
-    failure
-}
-
-/// The output of all pages, and where an earlier attempt was with it.
-fn begin_pages(desk: &dyn Desk, target: &Path, on_exists: crate::model::OnExists) -> Result<(Done, File), Failure> {
-    if let Some(Resume { state, mut outputs }) = desk.resume() {
-        let at = serde_json::from_slice::<Done>(&state).ok();
-        if let (Some(at), Some(mut output)) = (at, outputs.pop()) {
-            let long_enough = output.file.metadata().is_ok_and(|m| m.len() >= at.written);
-            if long_enough && cut(&mut output.file, at.written).is_ok() {
-                return Ok((at, output.file));
-            }
-        }
-        desk.start_afresh()?;
-    }
-    Ok((Done::default(), open_output(desk, target, on_exists)?.file))
-}
-
-/// What a page came to: itself, the columns of the table, the length of the output.
-type Written = (Page, Option<Vec<String>>, u64);
-
-/// Adds a page to the output, and sees that the disk has it.
-fn write_page(
-    fetch: &Fetch,
-    parts: &Parts,
-    got: &Got,
-    output: &File,
-    mut columns: Option<Vec<String>>,
-) -> Result<Written, Failure> {
-    let spec = &fetch.spec;
-    let paging = spec.pages.as_ref().map(|p| &p.by);
-    let about = About { expect: &spec.expect, write: &spec.write, paging };
-    let mut out = output;
-    let examined = answer::examine(&mut *got.body.open()?, &about, &mut columns, Some(&mut out));
-    let page = examined.map_err(|failure| show(failure, parts, got))?;
-    let written = output.sync_data().and_then(|()| output.metadata()).map(|m| m.len());
-    let written = written.map_err(|e| Failure::transient("output", format!("cannot write a page: {e}")))?;
-    Ok((page, columns, written))
 }

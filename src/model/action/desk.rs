@@ -4,7 +4,7 @@
 //! within one number of bytes and wait for it in the order they asked, and that no thread of an attempt outlives it.
 
 use super::network::{AnswerCache, Hosts};
-use super::{BoxFuture, Level, OutputFile, Progress, Stop};
+use super::{BoxFuture, Level, OutputFile, Progress, SmallOutput, Stop};
 use crate::model::statistics::Statistics;
 use crate::model::{Failure, Millis, Secret, alert};
 use std::ffi::OsString;
@@ -82,6 +82,13 @@ pub trait Desk: Send + Sync {
         siblings: &dyn Fn(&Path) -> Vec<PathBuf>,
         on_exists: OnExists,
     ) -> Result<Vec<OutputFile>, Failure>;
+
+    /// Hands over a whole output. It becomes a file after the attempt has ended, many of them at a time, and is placed
+    /// with the others. Given back where it is not taken, because it is too large or the desk takes none: then it is
+    /// written by way of [`Desk::outputs`].
+    fn small_output(&self, small: SmallOutput) -> Result<(), SmallOutput> {
+        Err(small)
+    }
 
     /// Threads that an attempt should use at most, its own included; at least 1.
     fn workers(&self) -> usize;

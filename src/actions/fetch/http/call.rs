@@ -95,7 +95,7 @@ impl<'c> Trip<'c> {
     fn request(&self) -> Result<Request, Failure> {
         let fail = |fault: &Fault| self.case.failure(fault);
         super::place::check(&self.case.url).map_err(|why| fail(&Fault::new(Permanent, "http_url", why)))?;
-        self.client.check(&self.case.url, self.outgoing.trust).map_err(|fault| fail(&fault))?;
+        self.client.check(&self.case.url).map_err(|fault| fail(&fault))?;
         let method = Method::from_bytes(self.case.method.as_bytes())
             .ok()
             .filter(|m| *m != Method::CONNECT)
@@ -166,7 +166,7 @@ impl<'c> Trip<'c> {
         let call = &mut self.case.call;
         (call.requests, call.status, call.latency_ms) = (call.requests.saturating_add(1), None, None);
         let began = Instant::now();
-        let connections = self.client.connections(self.outgoing.trust);
+        let connections = self.client.connections();
         match dial::exchange(connections, request, self.client.deadlines(), began + self.left).await {
             Ok(response) => {
                 self.case.sent = true;

@@ -6,7 +6,7 @@ use super::pace::Floor;
 use super::report::Fault;
 use super::resolver::{Lookups, Resolver};
 use super::{Trust, classify};
-use crate::actions::fetch::spec::{Connection, Deadlines, Networks};
+use crate::actions::fetch::spec::{Connection, Deadlines};
 use crate::clock::{Clock, SystemClock};
 use crate::model::{Failure, text};
 use reqwest::{Certificate, Proxy};
@@ -31,10 +31,8 @@ const USER_AGENT: &str = concat!("shiftboss/", env!("CARGO_PKG_VERSION"));
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    /// Connections of URLs of either trust are apart, so that none out of data finds one to a private address.
-    written: reqwest::Client,
-    data: reqwest::Client,
-    networks: Networks,
+    connections: reqwest::Client,
+    policy: Policy,
     proxy: Option<Host<String>>,
     deadlines: Deadlines,
     floor: Floor,
@@ -43,10 +41,16 @@ struct Inner {
 }
 
 impl Client {
-    /// A client. Blocks: it reads the certificates of the system and of `ca_file`. At most `idle_per_host` connections
-    /// without requests are kept for each host; more are closed.
-    pub fn new(connection: &Connection, deadlines: &Deadlines, idle_per_host: usize) -> Result<Self, Failure> {
-        Self::build(connection, deadlines, idle_per_host, &Lookups::system())
+    /// A client for URLs of one trust: one out of data never finds an open connection to a private address, which a
+    /// written one may have. Blocks: it reads the certificates of the system and of `ca_file`. At most `idle_per_host`
+    /// connections without requests are kept for each host; more are closed.
+    pub fn new(
+        connection: &Connection,
+        deadlines: &Deadlines,
+        idle_per_host: usize,
+        trust: Trust,
+    ) -> Result<Self, Failure> {
+        Self::build(connection, deadlines, idle_per_host, trust, &Lookups::system())
     }
 
     /// The same with these lookups.
@@ -54,6 +58,7 @@ impl Client {
         connection: &Connection,
         deadlines: &Deadlines,
         idle_per_host: usize,
+        trust: Trust,
         lookups: &Arc<Lookups>,
     ) -> Result<Self, Failure> {
         // An error says that one was installed before, which is as good.
@@ -61,50 +66,44 @@ impl Client {
         let certificates = connection.ca_file.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
         let proxy = connection.proxy.as_deref().map(read_proxy).transpose()?;
         let proxy_host = proxy.as_ref().map(|(_, host)| host.clone());
-        let mut has_roots = true;
-        let mut build = |trust| {
-            let policy = Policy::of(connection.networks, trust);
-            let start = |with_roots: bool| {
-                let name = proxy_host.as_ref().map(ToString::to_string);
-                let mut builder = reqwest::Client::builder()
-                    .no_proxy()
-                    .user_agent(connection.user_agent.as_deref().unwrap_or(USER_AGENT))
-                    .redirect(reqwest::redirect::Policy::none())
-                    .retry(reqwest::retry::never())
-                    .referer(false)
-                    .dns_resolver(Resolver::new(lookups.clone(), policy, name))
-                    .connector_layer(MarkLayer)
-                    .connect_timeout(connect_max(deadlines))
-                    .pool_max_idle_per_host(idle_per_host)
-                    .pool_idle_timeout(IDLE_MAX)
-                    .tls_danger_accept_invalid_certs(connection.insecure);
-                builder = if with_roots {
-                    builder.tls_certs_merge(certificates.iter().cloned())
-                } else {
-                    builder.tls_certs_only(certificates.iter().cloned())
-                };
-                if connection.http1 {
-                    builder = builder.http1_only();
-                }
-                if let Some((proxy, _)) = &proxy {
-                    builder = builder.proxy(proxy.clone());
-                }
-                builder.build()
+        let policy = Policy::of(connection.networks, trust);
+        let build = |with_roots: bool| {
+            let name = proxy_host.as_ref().map(ToString::to_string);
+            let mut builder = reqwest::Client::builder()
+                .no_proxy()
+                .user_agent(connection.user_agent.as_deref().unwrap_or(USER_AGENT))
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .dns_resolver(Resolver::new(lookups.clone(), policy, name))
+                .connector_layer(MarkLayer)
+                .connect_timeout(connect_max(deadlines))
+                .pool_max_idle_per_host(idle_per_host)
+                .pool_idle_timeout(IDLE_MAX)
+                .tls_danger_accept_invalid_certs(connection.insecure);
+            builder = if with_roots {
+                builder.tls_certs_merge(certificates.iter().cloned())
+            } else {
+                builder.tls_certs_only(certificates.iter().cloned())
             };
-            // A bare container has no certificates of authorities; what is not encrypted works there all the same.
-            start(true).or_else(|_| {
-                has_roots = !certificates.is_empty();
-                start(false)
-            })
+            if connection.http1 {
+                builder = builder.http1_only();
+            }
+            if let Some((proxy, _)) = &proxy {
+                builder = builder.proxy(proxy.clone());
+            }
+            builder.build()
         };
-        let failed = |e: reqwest::Error| unusable(connection, &e);
-        let written = build(Trust::Written).map_err(failed)?;
-        let same = Policy::of(connection.networks, Trust::Written) == Policy::of(connection.networks, Trust::Data);
-        let data = if same { written.clone() } else { build(Trust::Data).map_err(failed)? };
+        // A bare container has no certificates of authorities; what is not encrypted works there all the same.
+        let mut has_roots = true;
+        let built = build(true).or_else(|_| {
+            has_roots = !certificates.is_empty();
+            build(false)
+        });
+        let connections = built.map_err(|e| unusable(connection, &e))?;
         Ok(Self(Arc::new(Inner {
-            written,
-            data,
-            networks: connection.networks,
+            connections,
+            policy,
             proxy: proxy_host,
             deadlines: *deadlines,
             floor: Floor::default(),
@@ -135,17 +134,14 @@ impl Client {
         Arc::get_mut(&mut self.0)
     }
 
-    /// The connections for URLs of this trust.
-    pub(super) fn connections(&self, trust: Trust) -> &reqwest::Client {
-        match trust {
-            Trust::Written => &self.0.written,
-            Trust::Data => &self.0.data,
-        }
+    /// The connections.
+    pub(super) fn connections(&self) -> &reqwest::Client {
+        &self.0.connections
     }
 
     /// Refuses a URL whose host is an address that may not be dialled. A name is checked by the resolver.
-    pub(super) fn check(&self, url: &Url, trust: Trust) -> Result<(), Fault> {
-        let policy = Policy::of(self.0.networks, trust);
+    pub(super) fn check(&self, url: &Url) -> Result<(), Fault> {
+        let policy = self.0.policy;
         let host = url.host().map(|h| h.to_owned());
         let allowed = match &host {
             Some(Host::Ipv4(ip)) => policy.allows(IpAddr::V4(*ip)),

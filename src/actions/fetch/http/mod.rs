@@ -61,8 +61,6 @@ pub struct Outgoing {
     pub auth: Vec<(String, String)>,
     /// Type and bytes of the body.
     pub body: Option<(String, Bytes)>,
-    /// Where the URL comes from.
-    pub trust: Trust,
     /// Whether it may be sent again when nobody knows what became of it. If not, a failure after its bytes may have
     /// left is permanent and says so.
     pub repeatable: bool,
@@ -74,6 +72,6 @@ pub struct Outgoing {
 
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Outgoing({} {}, {:?})", self.method, report::Veil::new(self).text(&shown(&self.url)), self.trust)
+        write!(f, "Outgoing({} {})", self.method, report::Veil::new(self).text(&shown(&self.url)))
     }
 }

@@ -207,7 +207,6 @@ fn without_queries(value: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Trust;
     use super::*;
 
     fn outgoing(hide: &[&str], auth: &[(&str, &str)]) -> Outgoing {
@@ -217,7 +216,6 @@ mod tests {
             headers: Vec::new(),
             auth: auth.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
             body: None,
-            trust: Trust::Written,
             repeatable: true,
             max_bytes: 1,
             hide: hide.iter().map(|h| (*h).into()).collect(),

@@ -4,14 +4,15 @@ use super::*;
 use crate::actions::fetch::spec::Networks;
 use crate::model::FailureClass;
 
-fn data(url: &str) -> Outgoing {
-    Outgoing { trust: Trust::Data, ..get(url) }
+/// A client for URLs out of data.
+fn of_data(connection: &Connection) -> Client {
+    client_of(Trust::Data, connection, &Deadlines::default())
 }
 
 #[tokio::test]
 async fn urls_out_of_data_reach_public_addresses_alone() {
     let site = Site::http(|_| reply(200, &[], "inside")).await;
-    let (client, port) = (client(), site.addr.port());
+    let (client, port) = (of_data(&Connection::default()), site.addr.port());
     for host in [
         "127.0.0.1",
         "[::ffff:127.0.0.1]",
@@ -25,7 +26,7 @@ async fn urls_out_of_data_reach_public_addresses_alone() {
         "127.0.0.1.",
     ] {
         let gate = Gate::default();
-        let failure = call(&client, &gate, &data(&format!("http://{host}:{port}/"))).await.unwrap_err();
+        let failure = call(&client, &gate, &get(&format!("http://{host}:{port}/"))).await.unwrap_err();
         assert_eq!(
             (failure.code.as_str(), failure.class),
             ("http_address", FailureClass::Permanent),
@@ -35,7 +36,7 @@ async fn urls_out_of_data_reach_public_addresses_alone() {
         assert!(gate.endings().is_empty(), "{host}: no turn was taken");
     }
     let gate = Gate::default();
-    let failure = call(&client, &gate, &data(&format!("http://localhost:{port}/secret/path"))).await.unwrap_err();
+    let failure = call(&client, &gate, &get(&format!("http://localhost:{port}/secret/path"))).await.unwrap_err();
     assert_eq!(failure.code, "http_address", "{failure}");
     assert_eq!(failure.message, format!("address refused, only public addresses may be dialled: localhost:{port}"));
     assert_eq!(gate.ending(), Ending::Abandoned, "the host is not to blame");
@@ -45,9 +46,9 @@ async fn urls_out_of_data_reach_public_addresses_alone() {
 #[tokio::test]
 async fn a_connection_of_a_written_url_is_not_used_for_one_out_of_data() {
     let site = Site::http(|_| reply(200, &[], "inside")).await;
-    let (client, url) = (client(), format!("http://localhost:{}/", site.addr.port()));
-    assert_eq!(fetch(&client, &Gate::default(), &get(&url)).await.unwrap(), b"inside");
-    let failure = call(&client, &Gate::default(), &data(&url)).await.unwrap_err();
+    let url = format!("http://localhost:{}/", site.addr.port());
+    assert_eq!(fetch(&client(), &Gate::default(), &get(&url)).await.unwrap(), b"inside");
+    let failure = call(&of_data(&Connection::default()), &Gate::default(), &get(&url)).await.unwrap_err();
     assert_eq!(failure.code, "http_address");
     assert_eq!(site.seen().len(), 1);
 }
@@ -75,9 +76,10 @@ async fn no_redirect_leads_to_a_metadata_service() {
 #[tokio::test]
 async fn the_configuration_may_open_or_close_networks() {
     let site = Site::http(|_| reply(200, &[], "inside")).await;
-    let of = |networks| client_with(&Connection { networks, ..Connection::default() }, &Deadlines::default());
-    assert!(fetch(&of(Networks::Any), &Gate::default(), &data(&site.url("/"))).await.is_ok());
-    let failure = call(&of(Networks::Public), &Gate::default(), &get(&site.url("/"))).await.unwrap_err();
+    let of = |networks| Connection { networks, ..Connection::default() };
+    assert!(fetch(&of_data(&of(Networks::Any)), &Gate::default(), &get(&site.url("/"))).await.is_ok());
+    let closed = client_with(&of(Networks::Public), &Deadlines::default());
+    let failure = call(&closed, &Gate::default(), &get(&site.url("/"))).await.unwrap_err();
     assert_eq!(failure.code, "http_address");
 }
 
@@ -85,14 +87,14 @@ async fn the_configuration_may_open_or_close_networks() {
 async fn a_proxy_is_used_if_it_is_written_down_and_never_named_by_data() {
     let proxy = Site::http(|seen| reply(200, &[], seen.headers["host"].as_bytes().to_vec())).await;
     let written = format!("http://user:canary@localhost:{}", proxy.addr.port());
-    let client = client_with(&Connection { proxy: Some(written), ..Connection::default() }, &Deadlines::default());
-    let body = fetch(&client, &Gate::default(), &data("http://somewhere.example/x")).await.unwrap();
+    let client = of_data(&Connection { proxy: Some(written), ..Connection::default() });
+    let body = fetch(&client, &Gate::default(), &get("http://somewhere.example/x")).await.unwrap();
     assert_eq!(body, b"somewhere.example");
     assert!(proxy.seen()[0].has("proxy-authorization"));
-    let failure = call(&client, &Gate::default(), &data("http://localhost:9/")).await.unwrap_err();
+    let failure = call(&client, &Gate::default(), &get("http://localhost:9/")).await.unwrap_err();
     assert_eq!(failure.code, "http_address");
     assert!(!format!("{client:?}").contains("canary"));
     let bad = Connection { proxy: Some("ftp://user:canary@x".into()), ..Connection::default() };
-    let failure = Client::new(&bad, &Deadlines::default(), 1).unwrap_err();
+    let failure = Client::new(&bad, &Deadlines::default(), 1, Trust::Data).unwrap_err();
     assert!(!failure.message.contains("canary"), "{failure}");
 }

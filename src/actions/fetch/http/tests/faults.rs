@@ -75,7 +75,7 @@ async fn a_name_that_is_not_found_is_a_failure_that_may_go_away() {
         })
     }));
     let deadlines = Deadlines { connect: Duration::from_millis(80), ..Deadlines::default() };
-    let client = Client::build(&Connection::default(), &deadlines, 1, &lookups).unwrap();
+    let client = Client::build(&Connection::default(), &deadlines, 1, Trust::Written, &lookups).unwrap();
     let (site, gate) = (Site::http(|_| reply(200, &[], "body")).await, Gate::default());
     let at = |host: &str| format!("http://{host}:{}/x?canary", site.addr.port());
     let failure = call(&client, &gate, &post(&at("unknown.example"))).await.unwrap_err();

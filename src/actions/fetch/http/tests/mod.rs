@@ -235,7 +235,11 @@ fn client() -> Client {
 }
 
 fn client_with(connection: &Connection, deadlines: &Deadlines) -> Client {
-    Client::new(connection, deadlines, 8).unwrap().with_clock(Arc::new(ManualClock::new(NOW)))
+    client_of(Trust::Written, connection, deadlines)
+}
+
+fn client_of(trust: Trust, connection: &Connection, deadlines: &Deadlines) -> Client {
+    Client::new(connection, deadlines, 8, trust).unwrap().with_clock(Arc::new(ManualClock::new(NOW)))
 }
 
 /// A client that gives up soon.
@@ -252,7 +256,6 @@ fn get(url: &str) -> Outgoing {
         headers: Vec::new(),
         auth: Vec::new(),
         body: None,
-        trust: Trust::Written,
         repeatable: true,
         max_bytes: 1 << 20,
         hide: Vec::new(),

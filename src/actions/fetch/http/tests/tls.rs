@@ -84,10 +84,11 @@ fn a_file_without_certificates_is_named() {
     let connection = |path: PathBuf| Connection { ca_file: Some(path), ..Connection::default() };
     for text in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let connection = trusting(text, &dir);
-        let failure = Client::new(&connection, &Deadlines::default(), 1).unwrap_err();
+        let failure = Client::new(&connection, &Deadlines::default(), 1, Trust::Written).unwrap_err();
         assert!(failure.message.contains("ca.pem"), "{failure}");
     }
-    let failure = Client::new(&connection(dir.path().join("missing.pem")), &Deadlines::default(), 1).unwrap_err();
+    let failure =
+        Client::new(&connection(dir.path().join("missing.pem")), &Deadlines::default(), 1, Trust::Written).unwrap_err();
     assert!(failure.message.contains("missing.pem"), "{failure}");
-    assert!(Client::new(&connection(dir.path().into()), &Deadlines::default(), 1).is_err());
+    assert!(Client::new(&connection(dir.path().into()), &Deadlines::default(), 1, Trust::Written).is_err());
 }
