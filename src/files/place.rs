@@ -31,7 +31,8 @@ pub fn place(m: &Move, folders: &Folders) -> io::Result<Placed> {
 fn rename(m: &Move, folders: &Folders) -> io::Result<Placed> {
     let target = folders.make(parent(&m.dst)?)?;
     let (src_name, dst_name) = (name(&m.src)?, name(&m.dst)?);
-    let source = match folders.get(parent(&m.src)?) {
+    let is_beside = parent(&m.src)? == parent(&m.dst)?;
+    let source = match if is_beside { Ok(Arc::clone(&target)) } else { folders.get(parent(&m.src)?) } {
         Ok(dir) => Some(dir),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),

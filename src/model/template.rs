@@ -199,6 +199,19 @@ impl Template {
         }
     }
 
+    /// The folder of the path, without its last `/`, where no value is part of it.
+    #[must_use]
+    pub fn fixed_folder(&self) -> Option<&str> {
+        let prefix = self.fixed_prefix();
+        let has_folder = |part: &Part| matches!(part, Part::Text(text) if text.contains('/'));
+        let folder = prefix.rfind('/').map_or("", |at| &prefix[..at]);
+        if folder.is_empty() && prefix.starts_with('/') {
+            return None; // the root is not written like the others
+        }
+        let is_plain = !folder.split('/').any(|part| matches!(part, "." | "..") || part.len() > NAME_MAX);
+        (is_plain && !self.parts.iter().skip(1).any(has_folder)).then_some(folder)
+    }
+
     /// The template with its values filled in.
     #[must_use]
     pub fn expand(&self, vars: &Vars) -> OsString {
@@ -366,6 +379,25 @@ mod tests {
         let t = Template::parse("out/{task}/{stem}-{run}.{ext}.{{x}}").unwrap();
         assert_eq!(t.expand(&vars()), "out/orders/orders.v2-7.csv.{x}");
         assert_eq!(t.fixed_prefix(), "out/");
+    }
+
+    #[test]
+    fn a_fixed_folder_is_that_of_every_path() {
+        let fixed = |source: &str| Template::parse(source).unwrap().fixed_folder().map(str::to_owned);
+        for (source, folder) in [
+            ("out/{n}", "out"),
+            ("/srv/out/a-{name}.{ext}", "/srv/out"),
+            ("{n}", ""),
+            ("a/b/c", "a/b"),
+            ("a/{{x}}{n}", "a"),
+        ] {
+            assert_eq!(fixed(source).as_deref(), Some(folder), "{source}");
+            let path = Template::parse(source).unwrap().expand_path(&vars());
+            assert_eq!(path.parent().unwrap().to_str(), Some(folder), "{source}");
+        }
+        for source in ["{task}/x", "out/{date}/{n}", "out/{n}/x", "/{n}", "out/../{n}", "./{n}"] {
+            assert_eq!(fixed(source), None, "{source}");
+        }
     }
 
     #[test]

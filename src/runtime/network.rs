@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Files that are not for jobs on the network: the store, the log, the socket, the folders, children.
@@ -80,21 +81,30 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         Err(e) => shared.complain(&format!("cannot read which hosts are to be left alone: {e}")),
     }
     let mut known: BTreeMap<HostName, Millis> = BTreeMap::new();
+    let (mut next_look, mut is_busy) = (Instant::now(), false);
     loop {
         let changed = shared.gate.changed().notified();
         let closed: Vec<ClosedLane> = shared.gate.closed().into_iter().map(closed_lane).collect();
-        for lane in closed.iter().filter(|lane| known.get(&lane.lane) != Some(&lane.until)) {
-            remember(&shared, lane.clone()).await;
+        let is_new = |lane: &&ClosedLane| known.get(&lane.lane) != Some(&lane.until);
+        // This comes with every job that ends, so what a screen shows is looked at only if there may be something new.
+        let is_due = next_look <= Instant::now();
+        if is_due || closed.len() != known.len() || closed.iter().any(|lane| is_new(&lane)) {
+            for lane in closed.iter().filter(is_new) {
+                remember(&shared, lane.clone()).await;
+            }
+            known = closed.iter().map(|lane| (Arc::clone(&lane.lane), lane.until)).collect();
+            let worker = Arc::clone(&shared);
+            shared.tracker.run(move || banners(&worker, &closed)).await;
         }
-        known = closed.iter().map(|lane| (Arc::clone(&lane.lane), lane.until)).collect();
-        let worker = Arc::clone(&shared);
-        shared.tracker.run(move || banners(&worker, &closed)).await;
         shared.tell(Event::Kernel(Input::Opened)).await;
-        let is_busy = shared.rates.sample(&shared.gate) || !known.is_empty();
+        if is_due {
+            is_busy = shared.rates.sample(&shared.gate) || !known.is_empty();
+            next_look = Instant::now() + LOOK_EVERY;
+        }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = changed => {}
-            () = tokio::time::sleep(LOOK_EVERY), if is_busy => {}
+            () = changed => is_busy = true,
+            () = tokio::time::sleep_until(next_look), if is_busy => {}
         }
     }
 }
@@ -119,7 +129,7 @@ const SECONDS: usize = 30;
 const RATES_MAX: usize = 256;
 
 impl Rates {
-    /// Takes a sample; answers whether anything goes on.
+    /// Takes the sample of a second; answers whether anything goes on.
     fn sample(&self, gate: &Gate) -> bool {
         let hosts = gate.view();
         let mut rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);

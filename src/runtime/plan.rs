@@ -6,6 +6,7 @@ use super::worker;
 use crate::model::job::{Claimed, JobKind};
 use crate::model::ledger::{AttemptPlan, Planner};
 use crate::model::{FileType, OnInterrupt, Placeholder, Task, Template, Vars};
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -27,20 +28,28 @@ fn plan(shared: &Shared, claimed: &Claimed) -> AttemptPlan {
 pub fn target_dirs(shared: &Shared, claimed: &Claimed) -> Vec<PathBuf> {
     let Some(task) = shared.task(&claimed.task) else { return Vec::new() };
     let mut dirs: BTreeSet<PathBuf> = claimed.file.iter().map(|f| f.work_dir(claimed.job)).collect();
-    let vars = worker::vars(shared, claimed, &task);
+    // Not for every job, and in a transaction.
+    let made = OnceCell::new();
+    let vars = || made.get_or_init(|| worker::vars(shared, claimed, &task));
     let base = shared.config.load().base.clone();
     if task.action.uses_archive() {
         dirs.insert(shared.config.load().archive.clone());
     }
     let outputs = if claimed.kind == JobKind::Plan { Vec::new() } else { task.action.outputs() };
     for template in outputs {
-        for path in every_type(template, &vars, Template::expand_path) {
-            dirs.extend(base.join(path).parent().map(PathBuf::from));
+        match template.fixed_folder() {
+            Some("") => dirs.extend([base.clone()]),
+            Some(folder) => dirs.extend([base.join(folder)]),
+            None => {
+                for path in every_type(template, vars(), Template::expand_path) {
+                    dirs.extend(base.join(path).parent().map(PathBuf::from));
+                }
+            }
         }
     }
     let originals = [&task.processed, &task.failed];
     for template in originals.into_iter().filter(|_| claimed.file.is_some()) {
-        let folders = every_type(template, &vars, Template::expand_folder);
+        let folders = every_type(template, vars(), Template::expand_folder);
         dirs.extend(folders.into_iter().map(|path| base.join(path)));
     }
     dirs.into_iter().collect()

@@ -34,6 +34,19 @@ impl Tracker {
         self.handle.spawn_blocking(work).await.ok()
     }
 
+    /// Runs a task beside the caller's and waits for it; a panic goes on in the caller. The runtime's threads wake each
+    /// other for less than they wake the one that waits for the whole program.
+    pub async fn beside<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        match self.handle.spawn(work).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only a runtime that ends cancels a task, and then nobody is here either.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
     /// The runtime, for threads that must wait for an answer of it.
     #[must_use]
     pub fn handle(&self) -> &Handle {

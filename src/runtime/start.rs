@@ -330,7 +330,7 @@ impl Supervisor {
         let running = Loop::new(&shared, events);
         let first = first_scan(&shared, &watching, &signals, options.mode, options.ready, found, stop.clone());
         let running = async {
-            let hurried = running.run(signal_rx).await;
+            let hurried = tracker.beside(running.run(signal_rx)).await;
             // Also a first scan that is still under way.
             watching.close();
             hurried

@@ -15,7 +15,7 @@ use crate::model::action::{
     BoxFuture, FileType, Input as FileInput, JobOrder, Level, PlanOrder, Report, Stop, WaitsFor, Work,
 };
 use crate::model::job::{Claimed, JobKind};
-use crate::model::{Failure, FailureClass, Millis, Task, Vars, crash, text};
+use crate::model::{Failure, FailureClass, Millis, Placeholder, Task, Vars, crash, text};
 use futures_util::FutureExt;
 use std::any::Any;
 use std::fs::DirBuilder;
@@ -324,7 +324,10 @@ fn worked(result: Result<Report, Failure>, stop: Option<Stop>, taken: Option<Box
 /// The values that names are made of.
 pub fn vars(shared: &Shared, claimed: &Claimed, task: &Task) -> Vars {
     let name = claimed.file.as_ref().map(|f| f.name.clone()).unwrap_or_default();
-    let is_item = claimed.kind == JobKind::Item;
+    // To name an item is to take its input apart, which only few templates want.
+    let of_name = [Placeholder::Name, Placeholder::Stem, Placeholder::Ext, Placeholder::Type];
+    let is_named = || task.action.outputs().iter().any(|t| t.placeholders().any(|p| of_name.contains(&p)));
+    let is_item = claimed.kind == JobKind::Item && is_named();
     let name = if is_item { task.action.item_name(&String::from_utf8_lossy(&claimed.label)) } else { name };
     Vars {
         file_type: FileType::by_name(&name).unwrap_or(FileType::Other).name(),

@@ -56,7 +56,10 @@ impl Txn<'_> {
             Some(allow) => self.by_lane(task, room, allow, &mut again)?,
         };
         for (claimed, upstream) in &mut jobs {
-            if let Some(run) = upstream {
+            // An item has its input in its label.
+            if let Some(run) = upstream
+                && claimed.kind != JobKind::Item
+            {
                 claimed.upstream = self.upstream_outputs(*run)?;
             }
             self.take(task, claimed, claim)?;

@@ -2,7 +2,7 @@
 
 use super::rows::{FAILED, IN, OUT, PROCESSED, RECORD, amount, blob, signed};
 use super::txn::Txn;
-use crate::model::job::Move;
+use crate::model::job::{JobKind, Move};
 use crate::model::ledger::{DecideAnswer, Decided, Decision, Fence, OutputRecord, Settled, StoreError, Verdict};
 use crate::model::{Failure, FailureClass, JobId, JobState, Millis, Outcome};
 use rusqlite::OptionalExtension;
@@ -18,6 +18,7 @@ struct Row {
     rev: i64,
     cancel_action: Option<i64>,
     cause: Option<i64>,
+    kind: JobKind,
 }
 
 impl Txn<'_> {
@@ -98,7 +99,7 @@ impl Txn<'_> {
 
     fn job_row(&self, job: JobId) -> Result<Option<Row>, StoreError> {
         Ok(self
-            .sql("SELECT task, state, attempt, spent, rev, cancel_action, cause FROM job WHERE id = ?1")?
+            .sql("SELECT task, state, attempt, spent, rev, cancel_action, cause, kind FROM job WHERE id = ?1")?
             .query_row([job], |r| {
                 Ok(Row {
                     task: r.get(0)?,
@@ -108,6 +109,7 @@ impl Txn<'_> {
                     rev: r.get(4)?,
                     cancel_action: r.get(5)?,
                     cause: r.get(6)?,
+                    kind: JobKind::from_code(r.get(7)?).unwrap_or_default(),
                 })
             })
             .optional()?)
@@ -169,7 +171,7 @@ impl Txn<'_> {
         ))?;
         self.moved(row.task, (row.state, row.spent), (JobState::Placing, spent));
         self.insert_moves(d.job, row.attempt, moves)?;
-        self.place_files(d, *outcome, original.as_deref(), record.as_deref())?;
+        self.place_files(d, row.kind, *outcome, original.as_deref(), record.as_deref())?;
         if let Some(action) = d.action {
             self.sql("INSERT OR IGNORE INTO action_job(job, action) VALUES (?1, ?2)")?.execute((d.job, action))?;
         }
@@ -194,12 +196,18 @@ impl Txn<'_> {
     fn place_files(
         &self,
         d: &Decision,
+        kind: JobKind,
         outcome: Outcome,
         original: Option<&Path>,
         record: Option<&Path>,
     ) -> Result<(), StoreError> {
-        self.sql("UPDATE job_file SET live = 0 WHERE job = ?1 AND dir = ?2")?.execute((d.job, IN))?;
-        self.sql("DELETE FROM job_file WHERE job = ?1 AND dir > ?2")?.execute((d.job, IN))?;
+        // An item of a plan has no file of its own, and of a first attempt nothing was placed before.
+        if kind != JobKind::Item {
+            self.sql("UPDATE job_file SET live = 0 WHERE job = ?1 AND dir = ?2")?.execute((d.job, IN))?;
+        }
+        if d.fence != Fence::Attempt(1) {
+            self.sql("DELETE FROM job_file WHERE job = ?1 AND dir > ?2")?.execute((d.job, IN))?;
+        }
         for (ord, out) in d.outputs.iter().enumerate() {
             self.insert_place(d, OUT, signed(ord as u64), out)?;
         }

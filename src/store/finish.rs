@@ -115,13 +115,10 @@ impl Txn<'_> {
 
     /// Puts a placing job into its final state.
     fn end(&mut self, job: JobId, now: Millis) -> Result<Option<Ended>, StoreError> {
+        // Looked up first: what an update returns costs more than the update.
         let row = self
-            .sql(
-                "UPDATE job SET state = outcome, rank = CASE outcome WHEN 5 THEN 0 ELSE 4 END, finished_at = ?2, owner = NULL,
-                        cancel_action = NULL, rev = ?3
-                 WHERE id = ?1 AND state = 3 RETURNING task, outcome, spent, run, bytes_in, bytes_out, kind",
-            )?
-            .query_row((job, now, self.state.rev + 1), |r| {
+            .sql("SELECT task, outcome, spent, run, bytes_in, bytes_out, kind FROM job WHERE id = ?1 AND state = 3")?
+            .query_row([job], |r| {
                 let sizes: [Option<i64>; 2] = [r.get(4)?, r.get(5)?];
                 let bytes = sizes.into_iter().flatten().fold(0_u64, |sum, n| sum.saturating_add(unsigned(n)));
                 let kind = JobKind::from_code(r.get(6)?).unwrap_or_default();
@@ -130,7 +127,12 @@ impl Txn<'_> {
             })
             .optional()?;
         let Some((task, state, spent, run, bytes, kind)) = row else { return Ok(None) };
-        self.bump();
+        let rev = self.bump();
+        self.sql(
+            "UPDATE job SET state = outcome, rank = CASE outcome WHEN 5 THEN 0 ELSE 4 END, finished_at = ?2, owner = NULL,
+                    cancel_action = NULL, rev = ?3 WHERE id = ?1",
+        )?
+        .execute((job, now, rev))?;
         self.sql("DELETE FROM move WHERE job = ?1")?.execute([job])?;
         self.moved(task, (JobState::Placing, spent), (state, spent));
         Ok(Some(Ended { over: Over { job, task: self.task_name(task), state, bytes }, run, kind }))
