@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests meddle with files as others do")]
 
 mod keeping;
+mod network;
 mod outputs;
 mod placing;
 mod recovery;

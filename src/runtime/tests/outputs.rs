@@ -1,10 +1,11 @@
 //! What an attempt gets from its desk, and what becomes of outputs whose names are taken.
 
 use super::*;
-use crate::model::action::{Desk, OUTPUT_BUSY, Report, Stop};
+use crate::model::action::{Desk, OUTPUT_BUSY, Report, SmallOutput, Stop};
 use crate::model::ledger::{Decided, Verdict};
 use crate::model::{Failure, OnExists, Vars};
 use crate::runtime::desk::JobDesk;
+use crate::runtime::outputs::SMALL_MAX;
 use crate::runtime::placing::{Placing, place_group};
 use crate::runtime::prepare::{self, Prepared};
 use crate::runtime::sync::Batch;
@@ -120,6 +121,85 @@ async fn one_job_has_one_output_of_a_name() {
     fs::create_dir(site.path("out/folder")).unwrap();
     let folder = write(&desk, &site.path("out/folder"), OnExists::Replace, "").unwrap_err();
     assert_eq!((folder.code.as_str(), folder.class.name()), ("output_exists", "permanent"));
+}
+
+fn small(target: &Path, on_exists: OnExists, content: &str) -> SmallOutput {
+    SmallOutput { target: target.to_owned(), on_exists, content: content.into() }
+}
+
+#[tokio::test]
+async fn a_small_output_is_placed_like_any_other() {
+    let site = Site::new(EXTRACT).await;
+    let (first, second) = two_jobs(&site).await;
+    let target = site.path("out/x.json");
+    let (one, two) = (desk(&site, &first), desk(&site, &second));
+    one.0.small_output(small(&target, OnExists::Suffix, "one")).unwrap();
+    two.0.small_output(small(&target, OnExists::Suffix, "two")).unwrap();
+    assert!(!site.path("out").exists(), "it is no file before the attempt has ended");
+    let (one, two) = (end(&site, &first, one, Ok(())), end(&site, &second, two, Ok(())));
+    assert!(!target.exists(), "nothing is visible before the decision");
+    assert_eq!(one.decision.outputs[0].size, 3);
+    assert_eq!(two.decision.outputs[0].path, site.path("out/x-2.json"), "the name of the first is held for it");
+    place(&site, one).await;
+    place(&site, two).await;
+    assert_eq!(fs::read(&target).unwrap(), b"one");
+    assert_eq!(fs::read(site.path("out/x-2.json")).unwrap(), b"two");
+    assert_eq!(fs::read_dir(site.path("out")).unwrap().count(), 2, "no temporary file is left");
+}
+
+#[tokio::test]
+async fn a_small_output_whose_name_is_taken_fails_waits_or_replaces() {
+    let site = Site::new(EXTRACT).await;
+    let (first, second) = two_jobs(&site).await;
+    let target = site.path("out/x.json");
+    fs::create_dir(site.path("out")).unwrap();
+    fs::write(&target, "theirs").unwrap();
+
+    let at_work = desk(&site, &first);
+    at_work.0.small_output(small(&target, OnExists::Fail, "mine")).unwrap();
+    let failed = end(&site, &first, at_work, Ok(()));
+    let Verdict::Place { failure: Some(failure), .. } = &failed.decision.verdict else { panic!("it succeeded") };
+    assert_eq!((failure.code.as_str(), failure.class.name()), ("output_exists", "permanent"));
+    drop(failed);
+
+    let at_work = desk(&site, &first);
+    write(&at_work.0, &target, OnExists::Replace, "new").unwrap();
+    let other = desk(&site, &second);
+    other.0.small_output(small(&target, OnExists::Replace, "newer")).unwrap();
+    let waits = end(&site, &second, other, Ok(())).decision;
+    assert!(!waits.charged && matches!(&waits.verdict, Verdict::Hold { reason, .. } if reason.contains("x.json")));
+    let prepared = end(&site, &first, at_work, Ok(()));
+    place(&site, prepared).await;
+
+    let after = desk(&site, &second);
+    after.0.small_output(small(&target, OnExists::Replace, "newer")).unwrap();
+    let prepared = end(&site, &second, after, Ok(()));
+    place(&site, prepared).await;
+    assert_eq!(fs::read(&target).unwrap(), b"newer");
+    assert_eq!(fs::read_dir(site.path("out")).unwrap().count(), 1, "no temporary file is left");
+}
+
+#[tokio::test]
+async fn a_small_output_of_a_failed_attempt_never_becomes_a_file() {
+    let site = Site::new(EXTRACT).await;
+    let (first, _) = two_jobs(&site).await;
+    let target = site.path("out/x.json");
+    let at_work = desk(&site, &first);
+    at_work.0.small_output(small(&target, OnExists::Suffix, "mine")).unwrap();
+    drop(end(&site, &first, at_work, Err(Failure::permanent("http_status", "answered 404"))));
+    assert!(!site.path("out").exists());
+}
+
+#[tokio::test]
+async fn what_is_not_small_or_not_alone_is_given_back() {
+    let site = Site::new(EXTRACT).await;
+    let (first, _) = two_jobs(&site).await;
+    let (desk, _taken) = desk(&site, &first);
+    let target = site.path("out/x.json");
+    let large = small(&target, OnExists::Suffix, &"x".repeat(SMALL_MAX + 1));
+    assert_eq!(desk.small_output(large).unwrap_err().content.len(), SMALL_MAX + 1);
+    desk.small_output(small(&target, OnExists::Suffix, &"x".repeat(SMALL_MAX))).unwrap();
+    assert!(desk.small_output(small(&target, OnExists::Suffix, "x")).is_err());
 }
 
 #[tokio::test]
