@@ -78,6 +78,7 @@ impl Client {
         let policy = Policy::of(connection.networks, trust);
         let (tls, has_roots) = tls::config(connection)?;
         let resolver = Resolver::new(lookups.clone(), policy, proxy_host.as_ref().map(ToString::to_string));
+        // The library has a task for each connection, which ends with it.
         // A request that was not begun on a connection that was kept and is closed by now goes out on another one, which
         // is the library's way if nothing else is said. Nothing else is ever sent again here.
         let connections = legacy::Client::builder(TokioExecutor::new())

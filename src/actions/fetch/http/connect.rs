@@ -29,6 +29,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// How many of these questions stay without an answer before it counts as broken.
 const KEEPALIVE_TRIES: u32 = 3;
 /// Longest time that the other side takes to confirm what was sent; after it the connection counts as broken.
+#[cfg(target_os = "linux")]
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(30);
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -58,7 +59,7 @@ impl Connector {
         tcp.set_keepalive(Some(KEEPALIVE));
         tcp.set_keepalive_interval(Some(KEEPALIVE));
         tcp.set_keepalive_retries(Some(KEEPALIVE_TRIES));
-        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        #[cfg(target_os = "linux")]
         tcp.set_tcp_user_timeout(Some(UNCONFIRMED_MAX));
         let proxy = proxy.map(|proxy| {
             let mut towards = tls.clone();
