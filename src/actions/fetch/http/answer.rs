@@ -2,13 +2,15 @@
 
 use super::pace::Pace;
 use super::report::{Case, Fault};
+use super::unpack::Body;
 use super::{classify, place};
 use crate::model::action::network::{Call, Ending, Pass};
 use crate::model::text::count;
 use crate::model::{Failure, FailureClass};
 use bytes::Bytes;
-use reqwest::Response;
-use reqwest::header::HeaderMap;
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
+use hyper::{Response, Version};
 use std::fmt;
 use std::time::Duration;
 use url::Url;
@@ -37,6 +39,28 @@ impl fmt::Debug for Headers {
     }
 }
 
+/// An answer, good or not: its head, and its body without its packing.
+pub(super) struct Reply {
+    /// Its status.
+    pub(super) status: u16,
+    /// `HTTP/1.1`, for example.
+    pub(super) version: &'static str,
+    /// Its header.
+    pub(super) headers: HeaderMap,
+    /// Its body.
+    pub(super) body: Body,
+}
+
+impl Reply {
+    /// The answer as it came. `unpacks`: its packing was asked for and is taken off.
+    pub(super) fn new(response: Response<Incoming>, unpacks: bool) -> Self {
+        let (head, body) = response.into_parts();
+        let mut headers = head.headers;
+        let body = Body::new(body, &mut headers, unpacks);
+        Self { status: head.status.as_u16(), version: version(head.version), headers, body }
+    }
+}
+
 /// A good answer whose body is to be read. Its host is occupied until the body is read to its end, failed, or the answer is
 /// dropped.
 pub struct Answer {
@@ -50,16 +74,16 @@ pub struct Answer {
     pub url: Url,
     /// From the dial of the last request to the head of the answer.
     pub latency: Duration,
-    body: Body,
+    rest: Rest,
     pace: Pace,
     case: Box<Case>,
     max_bytes: u64,
 }
 
 /// What there is of a body.
-enum Body {
+enum Rest {
     /// It goes on.
-    Open(Box<Response>, Pass),
+    Open(Box<Body>, Pass),
     /// All of it was read.
     Over,
     /// It failed; whoever asks again is told again.
@@ -68,22 +92,16 @@ enum Body {
 
 impl Answer {
     /// The answer that has this head, or why it is none. The pass is ended at once where no body can come.
-    pub(super) fn new(
-        mut response: Response,
-        pass: Pass,
-        pace: Pace,
-        case: Case,
-        max_bytes: u64,
-    ) -> Result<Self, Failure> {
-        let (status, length) = (response.status().as_u16(), response.content_length());
+    pub(super) fn new(reply: Reply, pass: Pass, pace: Pace, case: Case, max_bytes: u64) -> Result<Self, Failure> {
+        let (status, length) = (reply.status, reply.body.length());
         let latency = case.latency;
         let mut answer = Self {
             status,
-            version: version(&response),
-            headers: Headers(std::mem::take(response.headers_mut())),
+            version: reply.version,
+            headers: Headers(reply.headers),
             url: case.url.clone(),
             latency,
-            body: Body::Over,
+            rest: Rest::Over,
             pace,
             max_bytes,
             case: Box::new(case),
@@ -92,7 +110,7 @@ impl Answer {
             pass.end(Ending::Good { latency });
             return Ok(answer);
         }
-        answer.body = Body::Open(Box::new(response), pass);
+        answer.rest = Rest::Open(Box::new(reply.body), pass);
         if length.is_some_and(|n| n > max_bytes) {
             let fault = answer.too_large();
             return Err(answer.fail(&fault));
@@ -102,12 +120,12 @@ impl Answer {
 
     /// The next piece of the body, decoded; none at its end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        let response = match &mut self.body {
-            Body::Open(response, _) => response,
-            Body::Over => return Ok(None),
-            Body::Failed(failure) => return Err((**failure).clone()),
+        let body = match &mut self.rest {
+            Rest::Open(body, _) => body,
+            Rest::Over => return Ok(None),
+            Rest::Failed(failure) => return Err((**failure).clone()),
         };
-        let fault = match self.pace.wait(response.chunk()).await {
+        let fault = match self.pace.wait(body.chunk()).await {
             Ok(Ok(Some(piece))) => {
                 self.case.call.bytes = self.case.call.bytes.saturating_add(piece.len() as u64);
                 if self.case.call.bytes > self.max_bytes {
@@ -120,7 +138,7 @@ impl Answer {
                 }
             }
             Ok(Ok(None)) => {
-                if let Body::Open(_, pass) = std::mem::replace(&mut self.body, Body::Over) {
+                if let Rest::Open(_, pass) = std::mem::replace(&mut self.rest, Rest::Over) {
                     pass.end(Ending::Good { latency: self.latency });
                 }
                 return Ok(None);
@@ -144,7 +162,7 @@ impl Answer {
 
     fn fail(&mut self, fault: &Fault) -> Failure {
         let failure = self.case.failure(fault);
-        if let Body::Open(_, pass) = std::mem::replace(&mut self.body, Body::Failed(Box::new(failure.clone()))) {
+        if let Rest::Open(_, pass) = std::mem::replace(&mut self.rest, Rest::Failed(Box::new(failure.clone()))) {
             // A host that sends more than is wanted is in good health.
             let is_good = fault.code == "http_too_large";
             pass.end(if is_good { Ending::Good { latency: self.latency } } else { Ending::Bad });
@@ -160,12 +178,12 @@ impl fmt::Debug for Answer {
 }
 
 /// The name of the version of HTTP.
-pub(super) fn version(response: &Response) -> &'static str {
-    match response.version() {
-        reqwest::Version::HTTP_09 => "HTTP/0.9",
-        reqwest::Version::HTTP_10 => "HTTP/1.0",
-        reqwest::Version::HTTP_2 => "HTTP/2",
-        reqwest::Version::HTTP_3 => "HTTP/3",
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
         _ => "HTTP/1.1",
     }
 }

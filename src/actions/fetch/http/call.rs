@@ -1,6 +1,6 @@
 //! One call: the turn at the gate, the request, its redirects, and what the status of the answer means.
 
-use super::answer::{Answer, version};
+use super::answer::{Answer, Reply};
 use super::client::Client;
 use super::dial;
 use super::pace::Pace;
@@ -12,8 +12,10 @@ use crate::model::FailureClass::{Permanent, Transient};
 use crate::model::action::network::{Call, Ending, HostLimits, Hosts, Pass};
 use crate::model::text::escape;
 use crate::model::{Failure, Millis};
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Method, Request, Response};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::{Method, Request, Uri};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -45,18 +47,18 @@ pub async fn send(
 ) -> Result<Answer, Failure> {
     let mut trip = Trip::new(client, outgoing);
     loop {
-        let request = trip.request()?;
+        let (request, unpacks) = trip.request()?;
         let pass = hosts.enter(&trip.case.host, limits).await.map_err(|f| trip.closed(f))?;
-        let (response, pass, began) = trip.exchange(request, pass).await?;
-        let status = response.status().as_u16();
+        let (reply, pass, began) = trip.exchange(request, unpacks, pass).await?;
+        let status = reply.status;
         if good(status) || (status == 304 && trip.is_conditional()) {
             let pace = Pace::new(began + trip.left, client.deadlines(), client.floor());
-            return Answer::new(response, pass, pace, trip.case, outgoing.max_bytes);
+            return Answer::new(reply, pass, pace, trip.case, outgoing.max_bytes);
         }
-        if redirect::is_followed(status) && max_redirects > 0 && response.headers().contains_key(LOCATION) {
-            trip.follow(response, pass, began, max_redirects).await?;
+        if redirect::is_followed(status) && max_redirects > 0 && reply.headers.contains_key(LOCATION) {
+            trip.follow(reply, pass, began, max_redirects).await?;
         } else {
-            return Err(trip.refuse(response, pass, began, statuses, max_redirects).await);
+            return Err(trip.refuse(reply, pass, began, statuses, max_redirects).await);
         }
     }
 }
@@ -91,8 +93,8 @@ impl<'c> Trip<'c> {
         Self { client, outgoing, case, is_home: true, has_body, left, seen: Vec::new() }
     }
 
-    /// The next request, if it may be sent at all.
-    fn request(&self) -> Result<Request, Failure> {
+    /// The next request, if it may be sent at all, and whether the packing of its answer is to be taken off.
+    fn request(&self) -> Result<(Request<Full<Bytes>>, bool), Failure> {
         let fail = |fault: &Fault| self.case.failure(fault);
         super::place::check(&self.case.url).map_err(|why| fail(&Fault::new(Permanent, "http_url", why)))?;
         self.client.check(&self.case.url).map_err(|fault| fail(&fault))?;
@@ -100,30 +102,34 @@ impl<'c> Trip<'c> {
             .ok()
             .filter(|m| *m != Method::CONNECT)
             .ok_or_else(|| fail(&Fault::new(Permanent, "http_header", "this method cannot be sent")))?;
-        let mut request = Request::new(method, self.case.url.clone());
+        let uri = Uri::try_from(self.case.url.as_str())
+            .map_err(|_| fail(&Fault::new(Permanent, "http_url", "this URL cannot be sent")))?;
+        let mut request = Request::new(Full::default());
+        (*request.method_mut(), *request.uri_mut()) = (method, uri);
         if self.has_body
             && let Some((content_type, body)) = &self.outgoing.body
         {
-            *request.body_mut() = Some(body.clone().into());
-            self.add(&mut request, CONTENT_TYPE.as_str(), content_type, false)?;
+            *request.body_mut() = Full::new(body.clone());
+            self.add(request.headers_mut(), CONTENT_TYPE.as_str(), content_type, false)?;
         }
         for (name, value) in &self.outgoing.headers {
             let lower = name.to_ascii_lowercase();
             let is_private = NAMING.contains(&lower.as_str()) || self.case.veil.covers(value.as_bytes());
             let is_of_body = lower.starts_with("content-");
             if (self.is_home || !is_private) && (self.has_body || !is_of_body || self.outgoing.body.is_none()) {
-                self.add(&mut request, name, value, is_private)?;
+                self.add(request.headers_mut(), name, value, is_private)?;
             }
         }
         if self.is_home {
             for (name, value) in &self.outgoing.auth {
-                self.add(&mut request, name, value, true)?;
+                self.add(request.headers_mut(), name, value, true)?;
             }
         }
-        Ok(request)
+        let unpacks = self.client.complete(&self.case.url, request.headers_mut());
+        Ok((request, unpacks))
     }
 
-    fn add(&self, request: &mut Request, name: &str, value: &str, is_private: bool) -> Result<(), Failure> {
+    fn add(&self, headers: &mut HeaderMap, name: &str, value: &str, is_private: bool) -> Result<(), Failure> {
         let refuse = |why: &str| {
             let what = format!("{why} {}", escape(name));
             self.case.failure(&Fault::new(Permanent, "http_header", what))
@@ -136,9 +142,9 @@ impl<'c> Trip<'c> {
             .map_err(|_| refuse("a line break or another control character in the header field"))?;
         value.set_sensitive(is_private);
         if field == CONTENT_TYPE {
-            request.headers_mut().insert(field, value);
+            headers.insert(field, value);
         } else {
-            request.headers_mut().append(field, value);
+            headers.append(field, value);
         }
         Ok(())
     }
@@ -162,7 +168,12 @@ impl<'c> Trip<'c> {
     }
 
     /// Sends the request and takes the head of the answer.
-    async fn exchange(&mut self, request: Request, pass: Pass) -> Result<(Response, Pass, Instant), Failure> {
+    async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        unpacks: bool,
+        pass: Pass,
+    ) -> Result<(Reply, Pass, Instant), Failure> {
         let call = &mut self.case.call;
         (call.requests, call.status, call.latency_ms) = (call.requests.saturating_add(1), None, None);
         let began = Instant::now();
@@ -173,7 +184,7 @@ impl<'c> Trip<'c> {
                 self.case.call.status = Some(response.status().as_u16());
                 self.case.latency = began.elapsed();
                 self.case.call.latency_ms = Some(u64::try_from(self.case.latency.as_millis()).unwrap_or(u64::MAX));
-                Ok((response, pass, began))
+                Ok((Reply::new(response, unpacks), pass, began))
             }
             Err(lost) => {
                 self.case.sent |= lost.was_sent();
@@ -186,12 +197,12 @@ impl<'c> Trip<'c> {
     }
 
     /// Makes the next request of a redirect.
-    async fn follow(&mut self, mut response: Response, pass: Pass, began: Instant, most: u32) -> Result<(), Failure> {
-        let status = response.status().as_u16();
-        let location = response.headers().get(LOCATION).map(|v| v.as_bytes().to_vec()).unwrap_or_default();
-        let until = self.retry_after(&response);
-        self.drain(&mut response, began).await;
-        drop(response);
+    async fn follow(&mut self, mut reply: Reply, pass: Pass, began: Instant, most: u32) -> Result<(), Failure> {
+        let status = reply.status;
+        let location = reply.headers.get(LOCATION).map(|v| v.as_bytes().to_vec()).unwrap_or_default();
+        let until = self.retry_after(&reply);
+        self.drain(&mut reply, began).await;
+        drop(reply);
         pass.end(Ending::Good { latency: self.case.latency });
         let fail = |trip: &Self, what: &str| trip.case.failure(&Fault::new(Permanent, "http_redirect", what));
         let to = redirect::target(&self.case.url, &location).map_err(|why| fail(self, why))?;
@@ -230,14 +241,14 @@ impl<'c> Trip<'c> {
     /// The failure that an answer with this status is.
     async fn refuse(
         &self,
-        mut response: Response,
+        mut reply: Reply,
         pass: Pass,
         began: Instant,
         statuses: &Statuses,
         max_redirects: u32,
     ) -> Failure {
-        let status = response.status().as_u16();
-        let until = self.retry_after(&response);
+        let status = reply.status;
+        let until = self.retry_after(&reply);
         let is_bad = status == 408 || status >= 500;
         let named = statuses.permanent.contains(&status) || statuses.retry.contains(&status);
         let is_retried = !statuses.permanent.contains(&status)
@@ -250,9 +261,9 @@ impl<'c> Trip<'c> {
         let fault = Fault { is_final: named, ..Fault::new(class, "http_status", what) };
         let mut failure = self.case.failure(&fault);
         failure.not_before = until;
-        let body = self.drain(&mut response, began).await;
-        failure.answer = Some(self.case.head(version(&response), status, response.headers(), &body));
-        drop(response);
+        let body = self.drain(&mut reply, began).await;
+        failure.answer = Some(self.case.head(reply.version, status, &reply.headers, &body));
+        drop(reply);
         pass.end(match status {
             429 => Ending::Busy { until, status },
             503 if until.is_some() => Ending::Busy { until, status },
@@ -262,19 +273,19 @@ impl<'c> Trip<'c> {
         failure
     }
 
-    fn retry_after(&self, response: &Response) -> Option<Millis> {
-        let field = |name| response.headers().get(name).and_then(|v| v.to_str().ok());
+    fn retry_after(&self, reply: &Reply) -> Option<Millis> {
+        let field = |name| reply.headers.get(name).and_then(|v| v.to_str().ok());
         retry_after::parse(field(RETRY_AFTER)?, field(DATE), self.client.clock().now())
     }
 
     /// Reads a body that is not wanted, up to a bound, and answers with its first bytes: enough to show them without
     /// secrets.
-    async fn drain(&self, response: &mut Response, began: Instant) -> Vec<u8> {
+    async fn drain(&self, reply: &mut Reply, began: Instant) -> Vec<u8> {
         let keep = BODY_SHOWN + self.case.veil.longest();
         let (mut kept, mut read) = (Vec::new(), 0);
         let end = (Instant::now() + DRAIN_FOR).min(began + self.left);
         while read < DRAIN_MAX.max(keep) {
-            match timeout_at(end, response.chunk()).await {
+            match timeout_at(end, reply.body.chunk()).await {
                 Ok(Ok(Some(piece))) => {
                     read += piece.len();
                     kept.extend_from_slice(&piece[..piece.len().min(keep - kept.len())]);

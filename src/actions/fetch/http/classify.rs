@@ -1,11 +1,14 @@
 //! What an error of the library is: which code, and whether trying again may help.
 
+use super::connect::NotInTime;
 use super::dial::{Lost, connect_max};
 use super::pace::Late;
 use super::report::Fault;
 use super::resolver::NoAddress;
+use super::unpack::TooLarge;
 use crate::actions::fetch::spec::Deadlines;
 use crate::model::FailureClass::{Permanent, Timeout, Transient};
+use hyper_util::client::legacy;
 use std::error::Error;
 use std::io;
 use std::time::Duration;
@@ -38,7 +41,7 @@ fn late(what: String) -> Fault {
     Fault::new(Timeout, "http_timeout", what)
 }
 
-fn before_answer(error: &reqwest::Error, deadlines: &Deadlines, has_roots: bool) -> Fault {
+fn before_answer(error: &legacy::Error, deadlines: &Deadlines, has_roots: bool) -> Fault {
     let chain = causes(error);
     let reason = reason(&chain);
     if let Some(none) = find::<NoAddress>(&chain) {
@@ -54,7 +57,7 @@ fn before_answer(error: &reqwest::Error, deadlines: &Deadlines, has_roots: bool)
         let class = if is_final { Permanent } else { Transient };
         return Fault::new(class, "http_tls", format!("no secure connection, {reason}{hint}"));
     }
-    if error.is_connect() && error.is_timeout() {
+    if error.is_connect() && (find::<NotInTime>(&chain).is_some() || find::<io::Error>(&chain).is_some_and(is_late)) {
         return late(format!("no connection within {}", span(connect_max(deadlines))));
     }
     if error.is_connect() {
@@ -71,8 +74,11 @@ fn before_answer(error: &reqwest::Error, deadlines: &Deadlines, has_roots: bool)
 }
 
 /// Why a body ended before its end.
-pub(super) fn body(error: &reqwest::Error) -> Fault {
+pub(super) fn body(error: &io::Error) -> Fault {
     let chain = causes(error);
+    if let Some(window) = find::<TooLarge>(&chain) {
+        return Fault::new(Permanent, "http_too_large", window.to_string());
+    }
     let reason = reason(&chain);
     let ended = |e: &io::Error| e.kind() == io::ErrorKind::UnexpectedEof;
     match find::<hyper::Error>(&chain) {
@@ -90,10 +96,14 @@ pub(super) fn refused(policy: &str) -> Fault {
     Fault { host_alone: true, ..Fault::new(Permanent, "http_address", format!("address refused, {policy}")) }
 }
 
+fn is_late(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+}
+
 /// An error and what caused it. An I/O error hides the error inside it from `source`, so it is looked into.
-fn causes<'e>(error: &'e reqwest::Error) -> Vec<&'e (dyn Error + 'static)> {
-    let mut chain: Vec<&'e (dyn Error + 'static)> = Vec::new();
-    let mut next = error.source();
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> Vec<&'e (dyn Error + 'static)> {
+    let mut chain = Vec::new();
+    let mut next = Some(error);
     while let Some(error) = next.filter(|_| chain.len() < DEPTH_MAX) {
         chain.push(error);
         let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -109,11 +119,9 @@ fn find<'e, E: Error + 'static>(chain: &[&'e (dyn Error + 'static)]) -> Option<&
     chain.iter().rev().find_map(|e| e.downcast_ref())
 }
 
-/// The last cause in words, to be made fit to show by the case. The library's own sentences are left out: they may hold
-/// the URL.
+/// The last cause in words, to be made fit to show by the case.
 fn reason(chain: &[&(dyn Error + 'static)]) -> String {
-    let last = chain.iter().rev().find(|e| !e.is::<reqwest::Error>());
-    last.map_or_else(|| "for no known reason".to_owned(), ToString::to_string)
+    chain.last().map_or_else(|| "for no known reason".to_owned(), ToString::to_string)
 }
 
 fn span(most: Duration) -> String {

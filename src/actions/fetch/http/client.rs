@@ -1,39 +1,49 @@
 //! Connections as one task wants them: certificates, proxy, addresses, deadlines.
 
 use super::address::Policy;
-use super::dial::{MarkLayer, connect_max};
+use super::connect::Connector;
+use super::dial::connect_max;
 use super::pace::Floor;
+use super::proxy::Proxy;
 use super::report::Fault;
 use super::resolver::{Lookups, Resolver};
-use super::{Trust, classify};
+use super::{Trust, classify, tls, unpack};
 use crate::actions::fetch::spec::{Connection, Deadlines};
 use crate::clock::{Clock, SystemClock};
-use crate::model::{Failure, text};
-use reqwest::{Certificate, Proxy};
+use crate::model::Failure;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, PROXY_AUTHORIZATION, RANGE, USER_AGENT};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use url::{Host, Url};
 
-/// Largest file with certificates; a larger one is refused.
-const CA_MAX: u64 = 4 * 1024 * 1024;
 /// How long a connection without requests is kept.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Most bytes that a connection reads at once; the head of an answer must fit into it (`http_broken`). The library's own
+/// bound is 408 KiB, which each connection with a large body grows to.
+const READ_MAX: usize = 64 * 1024;
 /// `User-Agent` where the configuration says nothing.
-const USER_AGENT: &str = concat!("shiftboss/", env!("CARGO_PKG_VERSION"));
+const AGENT: &str = concat!("shiftboss/", env!("CARGO_PKG_VERSION"));
+
+/// The pool of connections.
+pub(super) type Connections = legacy::Client<Connector, Full<Bytes>>;
 
 /// Makes the calls of one task and keeps its connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    connections: reqwest::Client,
+    connections: Connections,
+    agent: HeaderValue,
     policy: Policy,
     proxy: Option<Host<String>>,
+    /// What proves to a proxy of HTTP who asks.
+    proxy_auth: Option<HeaderValue>,
     deadlines: Deadlines,
     floor: Floor,
     clock: Arc<dyn Clock>,
@@ -61,50 +71,29 @@ impl Client {
         trust: Trust,
         lookups: &Arc<Lookups>,
     ) -> Result<Self, Failure> {
-        // An error says that one was installed before, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let certificates = connection.ca_file.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
-        let proxy = connection.proxy.as_deref().map(read_proxy).transpose()?;
-        let proxy_host = proxy.as_ref().map(|(_, host)| host.clone());
+        let proxy = connection.proxy.as_deref().map(Proxy::parse).transpose()?;
+        let (proxy_host, proxy_auth) = proxy.as_ref().map(|p| (p.host.clone(), p.basic().cloned())).unzip();
+        let agent = HeaderValue::from_str(connection.user_agent.as_deref().unwrap_or(AGENT))
+            .map_err(|_| Failure::permanent("http_header", "`user_agent` cannot be sent"))?;
         let policy = Policy::of(connection.networks, trust);
-        let build = |with_roots: bool| {
-            let name = proxy_host.as_ref().map(ToString::to_string);
-            let mut builder = reqwest::Client::builder()
-                .no_proxy()
-                .user_agent(connection.user_agent.as_deref().unwrap_or(USER_AGENT))
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .dns_resolver(Resolver::new(lookups.clone(), policy, name))
-                .connector_layer(MarkLayer)
-                .connect_timeout(connect_max(deadlines))
-                .pool_max_idle_per_host(idle_per_host)
-                .pool_idle_timeout(IDLE_MAX)
-                .tls_danger_accept_invalid_certs(connection.insecure);
-            builder = if with_roots {
-                builder.tls_certs_merge(certificates.iter().cloned())
-            } else {
-                builder.tls_certs_only(certificates.iter().cloned())
-            };
-            if connection.http1 {
-                builder = builder.http1_only();
-            }
-            if let Some((proxy, _)) = &proxy {
-                builder = builder.proxy(proxy.clone());
-            }
-            builder.build()
-        };
-        // A bare container has no certificates of authorities; what is not encrypted works there all the same.
-        let mut has_roots = true;
-        let built = build(true).or_else(|_| {
-            has_roots = !certificates.is_empty();
-            build(false)
-        });
-        let connections = built.map_err(|e| unusable(connection, &e))?;
+        let (tls, has_roots) = tls::config(connection)?;
+        let resolver = Resolver::new(lookups.clone(), policy, proxy_host.as_ref().map(ToString::to_string));
+        // The library has a task for each connection, which ends with it.
+        // A request that was not begun on a connection that was kept and is closed by now goes out on another one, which
+        // is the library's way if nothing else is said. Nothing else is ever sent again here.
+        let connections = legacy::Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_max_idle_per_host(idle_per_host)
+            .pool_idle_timeout(IDLE_MAX)
+            .http1_max_buf_size(READ_MAX)
+            .build(Connector::new(resolver, tls, proxy, connect_max(deadlines)));
         Ok(Self(Arc::new(Inner {
             connections,
+            agent,
             policy,
             proxy: proxy_host,
+            proxy_auth: proxy_auth.flatten(),
             deadlines: *deadlines,
             floor: Floor::default(),
             clock: Arc::new(SystemClock),
@@ -135,8 +124,24 @@ impl Client {
     }
 
     /// The connections.
-    pub(super) fn connections(&self) -> &reqwest::Client {
+    pub(super) fn connections(&self) -> &Connections {
         &self.0.connections
+    }
+
+    /// Adds the fields that every request has, where it has none of its own. Answers whether the packing of the answer is to
+    /// be taken off: who asks for packings or parts by himself gets what comes.
+    pub(super) fn complete(&self, url: &Url, headers: &mut HeaderMap) -> bool {
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        headers.entry(USER_AGENT).or_insert_with(|| self.0.agent.clone());
+        // Under TLS the proxy is told when the tunnel is made, and what goes through it is for the host alone.
+        if let Some(auth) = self.0.proxy_auth.as_ref().filter(|_| url.scheme() == "http") {
+            headers.entry(PROXY_AUTHORIZATION).or_insert_with(|| auth.clone());
+        }
+        let unpacks = !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE);
+        if unpacks {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(unpack::ACCEPTED));
+        }
+        unpacks
     }
 
     /// Refuses a URL whose host is an address that may not be dialled. A name is checked by the resolver.
@@ -177,43 +182,5 @@ impl Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Client") // what is inside may show the password of a proxy
-    }
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<Certificate>, Failure> {
-    let io = |e: std::io::Error| Failure::io("http_tls", "read the certificates in", path, &e);
-    let refuse = |why: &str| Failure::permanent("http_tls", format!("{why}: {}", text::path(path)));
-    let mut pem = Vec::new();
-    File::open(path).map_err(io)?.take(CA_MAX + 1).read_to_end(&mut pem).map_err(io)?;
-    if pem.len() as u64 > CA_MAX {
-        return Err(refuse("a file with certificates has at most 4 MiB"));
-    }
-    let found = Certificate::from_pem_bundle(&pem).map_err(|_| refuse("the file is no PEM file with certificates"))?;
-    if found.is_empty() {
-        return Err(refuse("the file holds no certificate"));
-    }
-    Ok(found)
-}
-
-/// The proxy and its host. Its URL may hold a password, so it is never shown.
-fn read_proxy(text: &str) -> Result<(Proxy, Host<String>), Failure> {
-    let refuse = || Failure::permanent("http_url", "`proxy` is no URL of a proxy (http, https, socks5, socks5h)");
-    let url = Url::parse(text).map_err(|_| refuse())?;
-    if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") {
-        return Err(refuse());
-    }
-    // For schemes that are not of the web, the host is read as a mere text.
-    let host = url.host_str().and_then(|h| Host::parse(h).ok()).ok_or_else(refuse)?;
-    Ok((Proxy::all(url.as_str()).map_err(|_| refuse())?, host))
-}
-
-fn unusable(connection: &Connection, error: &reqwest::Error) -> Failure {
-    let why =
-        std::error::Error::source(error).map_or_else(String::new, |e| format!(", {}", text::escape(&e.to_string())));
-    match &connection.ca_file {
-        Some(path) => {
-            Failure::permanent("http_tls", format!("the certificates cannot be used{why}: {}", text::path(path)))
-        }
-        None => Failure::permanent("http_tls", format!("no client can be made{why}")),
     }
 }

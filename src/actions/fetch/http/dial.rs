@@ -1,32 +1,39 @@
 //! How far a request has come before its answer: whether a connection is being made for it, and since when it is there.
 //!
-//! The library does not say when a request leaves. A layer around its connector tells: a request for which no
-//! connection was asked went out at once, on one that was kept; any other went out when the connection was there. So the
-//! deadline for the first byte starts where it should, and it is known whether anything can have been sent.
+//! The pool does not say when a request leaves. The connector tells: a request for which no connection was asked went out
+//! at once, on one that was kept; any other went out when the connection was there. So the deadline for the first byte
+//! starts where it should, and it is known whether anything can have been sent.
 
+use super::client::Connections;
 use crate::actions::fetch::spec::Deadlines;
-use reqwest::{Request, Response};
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use hyper_util::client::legacy::Error;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
-use tower_layer::Layer;
-use tower_service::Service;
 
 tokio::task_local! {
-    static STATE: Arc<watch::Sender<State>>;
+    static PROGRESS: Arc<Progress>;
 }
 
-/// Given to the library beyond its own deadline for connecting, so that its more exact answer comes first.
+/// Given to the connector beyond its own deadline, so that its more exact answer comes first.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// How far a request has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far a request has come, as the connector tells it.
+#[derive(Default)]
+struct Progress {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
 enum State {
     /// No connection was asked for: it has one that was kept.
+    #[default]
     Kept,
     /// One is being made.
     Dialling,
@@ -34,11 +41,45 @@ enum State {
     Connected(Instant),
 }
 
+impl Progress {
+    fn get(&self) -> State {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.changed.notify_one();
+    }
+}
+
+/// The request for which the connector was asked; it is told how far that is.
+pub(super) struct Mark(Option<Arc<Progress>>);
+
+impl Mark {
+    /// A connection is being made.
+    pub(super) fn dialling() -> Self {
+        let mark = Self(PROGRESS.try_with(Arc::clone).ok());
+        mark.set(State::Dialling);
+        mark
+    }
+
+    /// It is there.
+    pub(super) fn connected(&self) {
+        self.set(State::Connected(Instant::now()));
+    }
+
+    fn set(&self, state: State) {
+        if let Some(progress) = &self.0 {
+            progress.set(state);
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Lost {
     /// The library says so.
-    Error(reqwest::Error),
+    Error(Error),
     /// Nothing came in this time after the request was sent.
     FirstByte(Duration),
     /// The whole took longer than this.
@@ -49,38 +90,35 @@ impl Lost {
     /// Whether bytes of the request may have been sent.
     pub(super) fn was_sent(&self) -> bool {
         match self {
-            Self::Error(e) => !e.is_connect() && !e.is_builder(),
+            Self::Error(e) => !e.is_connect(),
             Self::FirstByte(_) | Self::Total(_) => true,
         }
     }
 }
 
 /// Sends a request and waits for the head of the answer, until `end` at the latest. While a connection is being made
-/// the library's deadline for that counts, which is never later than the whole.
+/// the deadline for that counts, which is never later than the whole.
 pub(super) async fn exchange(
-    client: &reqwest::Client,
-    request: Request,
+    connections: &Connections,
+    request: Request<Full<Bytes>>,
     deadlines: &Deadlines,
     end: Instant,
-) -> Result<Response, Lost> {
+) -> Result<Response<Incoming>, Lost> {
     let began = Instant::now();
-    let (state, mut changes) = watch::channel(State::Kept);
-    let mut answer = std::pin::pin!(STATE.scope(Arc::new(state), client.execute(request)));
+    let progress = Arc::<Progress>::default();
+    let mut answer = std::pin::pin!(PROGRESS.scope(progress.clone(), connections.request(request)));
     loop {
-        let now = *changes.borrow_and_update();
-        let first_byte = match now {
-            State::Kept => began,
-            State::Dialling => began + connect_max(deadlines) + GRACE,
-            State::Connected(at) => at,
-        } + deadlines.first_byte;
-        let end = match now {
-            State::Dialling => end.max(began + connect_max(deadlines) + GRACE),
-            State::Kept | State::Connected(_) => end,
+        let connecting = began + connect_max(deadlines) + GRACE;
+        let (sent, end) = match progress.get() {
+            State::Kept => (began, end),
+            State::Dialling => (connecting, end.max(connecting)),
+            State::Connected(at) => (at, end),
         };
+        let first_byte = sent + deadlines.first_byte;
         tokio::select! {
             biased;
             answer = &mut answer => return answer.map_err(Lost::Error),
-            Ok(()) = changes.changed() => {}
+            () = progress.changed.notified() => {}
             () = sleep_until(end.min(first_byte)) => {
                 return Err(if first_byte < end { Lost::FirstByte(deadlines.first_byte) } else { Lost::Total(deadlines.total) });
             }
@@ -91,49 +129,4 @@ pub(super) async fn exchange(
 /// Longest time for name, connection and TLS.
 pub(super) fn connect_max(deadlines: &Deadlines) -> Duration {
     deadlines.connect.min(deadlines.total)
-}
-
-/// Puts a [`Mark`] around the connector.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct MarkLayer;
-
-impl<S> Layer<S> for MarkLayer {
-    type Service = Mark<S>;
-
-    fn layer(&self, inner: S) -> Mark<S> {
-        Mark(inner)
-    }
-}
-
-/// A connector that tells the request for which it is asked.
-#[derive(Clone, Debug)]
-pub(super) struct Mark<S>(S);
-
-impl<S, R> Service<R> for Mark<S>
-where
-    S: Service<R>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, to: R) -> Self::Future {
-        let state = STATE.try_with(Arc::clone).ok();
-        if let Some(state) = &state {
-            state.send_replace(State::Dialling);
-        }
-        let connecting = self.0.call(to);
-        Box::pin(async move {
-            let connection = connecting.await;
-            if let (Some(state), Ok(_)) = (state, &connection) {
-                state.send_replace(State::Connected(Instant::now()));
-            }
-            connection
-        })
-    }
 }

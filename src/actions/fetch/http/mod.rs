@@ -8,26 +8,30 @@
 //! A request is sent again by nobody in here. The connection pool takes another connection for a request whose bytes
 //! never left, which is safe for every method.
 //!
-//! Bounds that the libraries keep: the head of an answer has at most 100 fields in 400 KiB (HTTP/1.1) or 16 KiB
+//! Bounds that the libraries keep: the head of an answer has at most 100 fields in 64 KiB (HTTP/1.1) or 16 KiB
 //! (HTTP/2); a larger one is `http_broken`. Interim answers (1xx) are read over until the first-byte deadline. A body
 //! that ends with its connection, as HTTP/1.0 allows, is taken as whole when the connection is closed in order:
 //! nothing tells that it was cut. What unpacks a body keeps a window of what it unpacked, which the sender chooses: at most
-//! 32 KiB for gzip and deflate, 128 MiB for zstd, 1 GiB for brotli, and never more than [`Outgoing::max_bytes`].
+//! 32 KiB for gzip and deflate, 16 MiB for brotli, 32 MiB for zstd; a body that wants more is refused.
 
 mod address;
 mod answer;
 mod call;
 mod classify;
 mod client;
+mod connect;
 mod dial;
 mod pace;
 mod place;
+mod proxy;
 mod redirect;
 mod report;
 mod resolver;
 mod retry_after;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod unpack;
 
 pub use answer::Answer;
 pub use call::send;

@@ -5,7 +5,8 @@ use super::{Outgoing, place};
 use crate::model::action::network::{Call, HostName};
 use crate::model::text::{self, cut, escape};
 use crate::model::{Failure, FailureClass};
-use reqwest::header::HeaderMap;
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -186,7 +187,7 @@ impl Case {
 
 /// `503 Service Unavailable`
 pub(super) fn status_text(status: u16) -> String {
-    match reqwest::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()) {
+    match StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()) {
         Some(reason) => format!("{status} {reason}"),
         None => status.to_string(),
     }
@@ -263,7 +264,7 @@ mod tests {
         assert!(!head.contains("1234") && !head.contains("abc"), "{head}");
         for n in 0..100 {
             headers.insert(
-                reqwest::header::HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap(),
+                hyper::header::HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap(),
                 "é".repeat(300).parse().unwrap(),
             );
         }

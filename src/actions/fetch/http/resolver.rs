@@ -4,7 +4,7 @@
 //! second time gains nothing.
 
 use super::address::Policy;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
@@ -13,9 +13,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
+use tower_service::Service;
 
 /// Longest time for a lookup; a longer one is a failure (`http_timeout`). The system's call goes on behind it until its own
 /// time is over.
@@ -95,35 +97,46 @@ impl Lookups {
     }
 }
 
-/// The resolver of one policy.
+/// The resolver of one policy. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Resolver {
     lookups: Arc<Lookups>,
     policy: Policy,
     /// The proxy's name, which the configuration gives: it may have any address.
-    proxy: Option<String>,
+    proxy: Option<Arc<str>>,
 }
 
 impl Resolver {
     /// A resolver that hands out what the policy allows.
     pub(super) fn new(lookups: Arc<Lookups>, policy: Policy, proxy: Option<String>) -> Self {
-        Self { lookups, policy, proxy }
+        Self { lookups, policy, proxy: proxy.map(Arc::from) }
+    }
+
+    /// The addresses of a name that may be dialled: at least one.
+    pub(super) async fn find(&self, name: &str) -> Result<Vec<IpAddr>, NoAddress> {
+        let is_proxy = self.proxy.as_ref().is_some_and(|proxy| proxy.eq_ignore_ascii_case(name));
+        let policy = if is_proxy { Policy::Any } else { self.policy };
+        let mut found = self.lookups.find(name).await?;
+        found.retain(|ip| policy.allows(*ip));
+        if found.is_empty() { Err(NoAddress::Refused(policy)) } else { Ok(found) }
     }
 }
 
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let name = name.as_str().to_owned();
-        let is_proxy = self.proxy.as_ref().is_some_and(|proxy| proxy.eq_ignore_ascii_case(&name));
-        let policy = if is_proxy { Policy::Any } else { self.policy };
-        let lookups = self.lookups.clone();
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = NoAddress;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, NoAddress>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoAddress>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let resolver = self.clone();
         Box::pin(async move {
-            let found = lookups.find(&name).await?;
-            let allowed: Vec<_> = found.into_iter().filter(|ip| policy.allows(*ip)).collect();
-            if allowed.is_empty() {
-                return Err(NoAddress::Refused(policy).into());
-            }
-            let addrs: Addrs = Box::new(allowed.into_iter().map(|ip| SocketAddr::new(ip, 0)));
-            Ok(addrs)
+            let found = resolver.find(name.as_str()).await?;
+            let found: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
+            Ok(found.into_iter())
         })
     }
 }
@@ -169,10 +182,8 @@ mod tests {
     }
 
     async fn ask(resolver: &Resolver, name: &str) -> Result<Vec<String>, NoAddress> {
-        match resolver.resolve(name.parse().unwrap()).await {
-            Ok(found) => Ok(found.map(|a| a.ip().to_string()).collect()),
-            Err(e) => Err(*e.downcast().unwrap()),
-        }
+        let found = resolver.clone().call(name.parse().unwrap()).await?;
+        Ok(found.map(|a| a.ip().to_string()).collect())
     }
 
     #[tokio::test(start_paused = true)]

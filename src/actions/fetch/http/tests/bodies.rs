@@ -7,7 +7,7 @@ use std::io::Write;
 use tokio::io::AsyncWriteExt;
 
 /// The body in one of the packings that are understood.
-fn packed(how: &str, raw: &[u8]) -> Vec<u8> {
+pub(super) fn packed(how: &str, raw: &[u8]) -> Vec<u8> {
     match how {
         "gzip" => {
             let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -29,10 +29,10 @@ fn packed(how: &str, raw: &[u8]) -> Vec<u8> {
     }
 }
 
-const PACKINGS: [&str; 4] = ["gzip", "br", "zstd", "deflate"];
+pub(super) const PACKINGS: [&str; 4] = ["gzip", "br", "zstd", "deflate"];
 
 /// A server that answers with this body, packed like this.
-async fn site(how: &'static str, body: Vec<u8>) -> Site {
+pub(super) async fn site(how: &'static str, body: Vec<u8>) -> Site {
     let body = Bytes::from(body);
     Site::http(move |_| reply(200, &[("content-encoding", how)], body.clone())).await
 }

@@ -4,9 +4,11 @@
 mod addresses;
 mod bodies;
 mod faults;
+mod proxies;
 mod redirects;
 mod statuses;
 mod tls;
+mod unpacking;
 
 use super::{Answer, Client, Outgoing, Trust, parse, send};
 use crate::actions::fetch::spec::{Connection, Deadlines, Statuses};

@@ -6,8 +6,8 @@ use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use std::path::PathBuf;
 
-/// A server under TLS, and the PEM text of its certificate.
-async fn site(names: &[&str]) -> (Site, String) {
+/// What makes a server one under TLS, and the PEM text of its certificate.
+pub(super) fn acceptor(names: &[&str]) -> (TlsAcceptor, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
     let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
@@ -19,11 +19,17 @@ async fn site(names: &[&str]) -> (Site, String) {
         .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let site = Site::https(TlsAcceptor::from(Arc::new(config)), |seen| match seen.path.as_str() {
+    (TlsAcceptor::from(Arc::new(config)), certificate.pem())
+}
+
+/// A server under TLS, and the PEM text of its certificate.
+pub(super) async fn site(names: &[&str]) -> (Site, String) {
+    let (acceptor, pem) = acceptor(names);
+    let site = Site::https(acceptor, |seen| match seen.path.as_str() {
         "/down" => reply(302, &[("location", "http://127.0.0.1:9/")], ""),
         _ => reply(200, &[], "secure"),
     });
-    (site.await, certificate.pem())
+    (site.await, pem)
 }
 
 fn url(site: &Site, path: &str) -> String {
