@@ -1,5 +1,6 @@
-//! S5 and S6 for everything that has ended, in groups: what arrives while one group is synced is the next group. Two
-//! stages run at once: this one syncs and decides, the other ([`super::placing`]) places, syncs and finishes.
+//! S5 and S6 for everything that has ended, in groups: what arrives while one group is synced is the next group. Three
+//! stages run at once: the first prepares and syncs, the second decides, the third ([`super::placing`]) places, syncs and
+//! finishes.
 
 use super::placing::{self, Placing};
 use super::prepare::{self, Case, Prepared};
@@ -22,7 +23,7 @@ use tokio::sync::mpsc;
 const ENDED_MAX: usize = 1024;
 /// Attempts in one group.
 const GROUP_MAX: usize = 256;
-/// Groups waiting for the second stage; the first stage waits beyond that.
+/// Groups waiting for the next stage; a stage waits beyond that.
 const GROUPS_MAX: usize = 2;
 /// A disk that does not take a group is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -32,12 +33,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 pub struct Pipeline(mpsc::Sender<Ended>);
 
 impl Pipeline {
-    /// Starts both stages.
+    /// Starts the stages.
     pub fn start(shared: &Arc<Shared>) -> Self {
         use crate::model::ports::Spawner;
         let (tx, rx) = mpsc::channel(ENDED_MAX);
+        let (synced_tx, synced_rx) = mpsc::channel(GROUPS_MAX);
         let (groups_tx, groups_rx) = mpsc::channel(GROUPS_MAX);
-        shared.tracker.task("decide", Box::pin(first_stage(Arc::clone(shared), rx, groups_tx)));
+        shared.tracker.task("prepare", Box::pin(first_stage(Arc::clone(shared), rx, synced_tx)));
+        shared.tracker.task("decide", Box::pin(second_stage(Arc::clone(shared), synced_rx, groups_tx)));
         shared.tracker.task("place", Box::pin(placing::stage(Arc::clone(shared), groups_rx)));
         Self(tx)
     }
@@ -54,12 +57,34 @@ impl Pipeline {
     }
 }
 
-async fn first_stage(shared: Arc<Shared>, mut ended: mpsc::Receiver<Ended>, next: mpsc::Sender<Vec<Placing>>) {
+/// A group with everything on the disk that its decisions need.
+struct Synced {
+    prepared: Vec<Prepared>,
+    panicked: Vec<Panicked>,
+    /// Attempts in it.
+    size: u32,
+}
+
+async fn first_stage(shared: Arc<Shared>, mut ended: mpsc::Receiver<Ended>, next: mpsc::Sender<Synced>) {
     let mut group = Vec::with_capacity(GROUP_MAX);
     while ended.recv_many(&mut group, GROUP_MAX).await > 0 {
         let size = u32::try_from(group.len()).unwrap_or(u32::MAX);
-        let cases = std::mem::take(&mut group);
-        let placing = decide_group(&shared, cases).await;
+        let (worker, cases) = (Arc::clone(&shared), std::mem::take(&mut group));
+        let done = shared.tracker.run(move || prepare_group(&worker, cases)).await;
+        if done.is_none() {
+            tracing::error!("syncing a group of decisions panicked; the jobs stay running until the next start");
+        }
+        let (prepared, panicked) = done.unwrap_or_default();
+        crash::point("s5.after_sync");
+        if next.send(Synced { prepared, panicked, size }).await.is_err() {
+            break;
+        }
+    }
+}
+
+async fn second_stage(shared: Arc<Shared>, mut synced: mpsc::Receiver<Synced>, next: mpsc::Sender<Vec<Placing>>) {
+    while let Some(Synced { prepared, panicked, size }) = synced.recv().await {
+        let placing = decide_group(&shared, prepared, panicked).await;
         shared.tell(Event::Kernel(Input::Settled { count: size })).await;
         if !placing.is_empty() && next.send(placing).await.is_err() {
             break;
@@ -67,13 +92,7 @@ async fn first_stage(shared: Arc<Shared>, mut ended: mpsc::Receiver<Ended>, next
     }
 }
 
-async fn decide_group(shared: &Arc<Shared>, ended: Vec<Ended>) -> Vec<Placing> {
-    let worker = Arc::clone(shared);
-    let Some((prepared, panicked)) = shared.tracker.run(move || prepare_group(&worker, ended)).await else {
-        tracing::error!("syncing a group of decisions panicked; the jobs stay running until the next start");
-        return Vec::new();
-    };
-    crash::point("s5.after_sync");
+async fn decide_group(shared: &Arc<Shared>, prepared: Vec<Prepared>, panicked: Vec<Panicked>) -> Vec<Placing> {
     let mut out = Vec::new();
     let mut groups = vec![prepared];
     while let Some(prepared) = groups.pop() {

@@ -284,7 +284,7 @@ impl Job {
                             seen += 1;
                             let (open, empty) = self.spill(sink, gathered, to_output).await?;
                             (sink, gathered) = (Some(open), empty);
-                            if seen % TELL_EVERY == 0 {
+                            if seen.is_multiple_of(TELL_EVERY) {
                                 let bytes = call.bytes + answer.call().bytes;
                                 self.desk.progress(Progress { bytes, ..Progress::default() });
                             }
