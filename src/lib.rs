@@ -4,7 +4,7 @@
 //! The map, in reading order:
 //!
 //! - [`model`]: the vocabulary, and the ports that parts meet at
-//! - [`error`], [`clock`]: what may go wrong for the program, and what time it is
+//! - [`error`], [`clock`], [`trust`]: what may go wrong for the program, what time it is, and whose certificates hold
 //! - [`config`]: a TOML file becomes checked tasks, or a list of problems with their places
 //! - [`kernel`]: decides; pure
 //! - [`store`]: remembers; the only place that knows SQL
@@ -20,6 +20,7 @@
 pub mod clock;
 pub mod error;
 pub mod model;
+pub mod trust;
 
 pub mod actions;
 pub mod alerts;

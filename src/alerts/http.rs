@@ -16,9 +16,8 @@ use hyper::{Method, Request, StatusCode, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use percent_encoding::percent_decode_str;
+use rustls::ClientConfig;
 use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
 use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
@@ -44,12 +43,8 @@ struct Answer {
 /// Connections without a proxy, plain or under TLS.
 fn connector() -> Result<HttpsConnector<HttpConnector>, BoxError> {
     let provider = Arc::new(ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let tls = match Verifier::new(provider) {
-        Ok(verifier) => tls.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth(),
-        // A bare container has no certificates of authorities; what is not encrypted works there all the same.
-        Err(_) => tls.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
-    };
+    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let tls = tls.with_root_certificates(crate::trust::authorities()).with_no_client_auth();
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);

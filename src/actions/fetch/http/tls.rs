@@ -6,8 +6,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_platform_verifier::Verifier;
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -33,16 +32,13 @@ fn trusting(insecure: bool, extra: &[CertificateDer<'static>]) -> Result<(Client
         let verifier = Arc::new(AnyCertificate(provider));
         return Ok((builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(), true));
     }
-    if let Ok(verifier) = Verifier::new_with_extra_roots(extra.iter().cloned(), provider) {
-        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-        return Ok((builder.with_no_client_auth(), true));
-    }
-    // A bare container has no certificates of authorities; what is not encrypted works there all the same.
-    let mut roots = RootCertStore::empty();
+    // Without any, what is not encrypted works all the same.
+    let mut roots = crate::trust::authorities();
     for certificate in extra {
         roots.add(certificate.clone())?;
     }
-    Ok((builder.with_root_certificates(roots).with_no_client_auth(), !extra.is_empty()))
+    let has_roots = !roots.is_empty();
+    Ok((builder.with_root_certificates(roots).with_no_client_auth(), has_roots))
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
