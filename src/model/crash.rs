@@ -26,6 +26,8 @@ pub const POINTS: &[&str] = &[
     "s4.before_work",
     "s4.in_output",
     "s4.child_started",
+    "s4.before_expand",
+    "s4.after_expand",
     "s4.before_checkpoint",
     "s4.after_checkpoint",
     "s4.resumed",

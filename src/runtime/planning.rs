@@ -7,7 +7,7 @@ use crate::model::action::network::Item;
 use crate::model::action::{Action, PlanOrder, Progress, Report};
 use crate::model::job::Claimed;
 use crate::model::ledger::StoreError;
-use crate::model::{Desk, Failure, text};
+use crate::model::{Desk, Failure, crash, text};
 use std::sync::Arc;
 
 /// Items that enter the queue in one commit.
@@ -46,7 +46,9 @@ pub fn plan(
             let count = batch.len() as u64;
             let items = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
             let put = shared.ledger.expand(claimed.job, claimed.attempt, from, items, shared.now());
+            crash::point("s4.before_expand");
             let hint = handle.block_on(put).map_err(|e| fault(&e))?.ok_or_else(elsewhere)?;
+            crash::point("s4.after_expand");
             shared.tell_blocking(Event::Kernel(Input::Waiting(vec![hint])));
             shared.touch();
             from += count;

@@ -190,7 +190,7 @@ fn every_point_is_died_at() {
     let mut met: BTreeSet<String> = RECOVERY.iter().chain(CANCEL_LIVE).map(name).collect();
     met.extend(checkpoints::NOTES.iter().chain(checkpoints::GOES_ON).chain(checkpoints::FORGETS).map(name));
     met.extend(["op.copied", "stray.record_written", "stray.moved"].map(str::to_owned));
-    met.extend(super::backup::POINTS.iter().map(name));
+    met.extend(super::backup::POINTS.iter().chain(super::fetch::POINTS).map(name));
     for scenario in ALL {
         met.extend(scenario.points.iter().flat_map(|p| p.iter()).map(name));
     }

@@ -7,6 +7,8 @@ mod killed;
 mod many;
 mod oneshot;
 mod pages;
+#[cfg(debug_assertions)] // in a release build there are no crash points
+mod points;
 mod secrets;
 mod server;
 mod settled;
@@ -16,6 +18,9 @@ use crate::support::{Site, Supervisor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+/// The crash points of a plan.
+pub const POINTS: &[&str] = &["s4.before_expand", "s4.after_expand"];
 
 /// Longest wait for a run of many requests.
 const PATIENCE: Duration = Duration::from_secs(120);
