@@ -4,7 +4,7 @@ use super::args::{Cancel, Retry, Skip, Which};
 use super::line::{Line, Style};
 use super::out::Out;
 use super::{Backend, human, jobs, me, refused};
-use crate::error::{Exit, Fatal};
+use crate::error::{Exit, Fatal, did_you_mean};
 use crate::model::ports::Target;
 use crate::model::view::Done;
 use crate::model::{Filter, JobId, JobState};
@@ -45,7 +45,27 @@ async fn target(which: &Which, backend: &Backend) -> Result<Option<Target>, Fata
     }
     let filter = jobs::narrowed(Filter::state(JobState::Failed), which.task.as_deref(), which.search.as_deref());
     let selection = backend.commands.select(me(), filter).await.map_err(refused)?;
-    Ok((selection.count > 0).then_some(Target::Selection(selection.id)))
+    if selection.count > 0 {
+        return Ok(Some(Target::Selection(selection.id)));
+    }
+    if let Some(name) = &which.task {
+        known(name, backend).await?;
+    }
+    Ok(None)
+}
+
+/// A task without failed jobs is no error, and a wrong name is one.
+async fn known(name: &str, backend: &Backend) -> Result<(), Fatal> {
+    let tasks = backend.reader.status().await.map_err(refused)?.tasks;
+    if tasks.iter().any(|task| task.name == name) {
+        return Ok(());
+    }
+    let fatal = Fatal::new(Exit::Failed, format!("no such task: {name}"));
+    let near = did_you_mean(name, tasks.iter().map(|task| task.name.as_str()));
+    Err(match near {
+        Some(near) => fatal.hint(format!("did you mean `{near}`?")),
+        None => fatal,
+    })
 }
 
 fn each_once(jobs: &[JobId]) -> Vec<JobId> {

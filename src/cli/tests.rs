@@ -296,6 +296,10 @@ async fn all_failed_acts_on_a_selection() {
     fake.jobs.lock().unwrap().clear();
     assert_eq!(run(&fake, "skip --all-failed --reason x --json").await, "exit 0\n{\"done\":[],\"refused\":[]}\n");
     assert!(fake.calls().last().unwrap().starts_with("select"), "nothing matches, nothing is done");
+    let wrong = run(&fake, "retry --all-failed --task ordres").await;
+    assert!(wrong.starts_with("exit 1\n") && wrong.contains("no such task: ordres"), "{wrong}");
+    assert!(wrong.contains("did you mean `orders`?"), "{wrong}");
+    assert!(run(&fake, "retry --all-failed --task orders").await.starts_with("exit 0\n0 jobs"));
 }
 
 #[tokio::test]
