@@ -18,6 +18,15 @@ pub struct Shown {
     ended: bool,
 }
 
+impl Shown {
+    /// What there is to know when something is missing: an empty screen alone tells nothing.
+    fn told(&self) -> String {
+        let last = self.raw[self.raw.len().saturating_sub(300)..].escape_ascii();
+        let end = if self.ended { "the program has let it go" } else { "the program has it" };
+        format!("{}\n{end}; the last bytes: {last}", self.parser.screen().contents())
+    }
+}
+
 /// A terminal with the program in it.
 pub struct Terminal {
     master: Option<Box<dyn MasterPty + Send>>,
@@ -99,7 +108,7 @@ impl Terminal {
                 return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "waited for {what}:\n{}", shown.parser.screen().contents());
+            assert!(!left.is_zero(), "waited for {what}:\n{}", shown.told());
             shown = changed.wait_timeout(shown, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
