@@ -87,7 +87,7 @@ impl Job {
     async fn one(&mut self, url: &Url, call: &mut Call) -> Result<Report, Failure> {
         let got = self.get(url, self.fetch.spec.max_bytes, true, call).await?;
         let cached = got.cached;
-        let page = match self.hand_over(&got)? {
+        let page = match self.small(&got).await? {
             Some(page) => page,
             None => {
                 let (fetch, desk) = (Arc::clone(&self.fetch), Arc::clone(&self.desk));
@@ -98,9 +98,9 @@ impl Job {
         Ok(report(call, cached, &page, 1))
     }
 
-    /// Checks a small answer here and hands over what is wanted of it, which costs less than a thread. None: it has to be
-    /// a file.
-    fn hand_over(&self, got: &Got) -> Result<Option<Page>, Failure> {
+    /// Checks a small answer here, and hands over what is wanted of it where the desk takes that: it costs less than a
+    /// thread. None: it is not small.
+    async fn small(&self, got: &Got) -> Result<Option<Page>, Failure> {
         let Whole::Memory(body) = &got.body else { return Ok(None) };
         if body.len() > INLINE_MAX {
             return Ok(None);
@@ -113,7 +113,15 @@ impl Job {
             (examine(spec, &self.parts, got, Some(&mut made))?, made)
         };
         let small = SmallOutput { target: self.target.clone(), on_exists: spec.on_exists, content };
-        Ok(self.desk.small_output(small).is_ok().then(|| page.unwrap_or_default()))
+        if let Err(SmallOutput { target, on_exists, content }) = self.desk.small_output(small) {
+            let desk = Arc::clone(&self.desk);
+            let write = move || {
+                let mut output = open_output(&*desk, &target, on_exists)?;
+                output.file.write_all(&content).map_err(|e| unwritten(&target, &e))
+            };
+            on_thread(&self.desk, write).await??;
+        }
+        Ok(Some(page.unwrap_or_default()))
     }
 
     /// Every page of one URL, one after the other, into one output.
